@@ -1,0 +1,2 @@
+//! Firmware demo.
+fn main() {}

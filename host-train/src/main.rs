@@ -1,0 +1,2 @@
+//! The `microconv` command.
+fn main() {}

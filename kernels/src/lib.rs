@@ -1,0 +1,2 @@
+//! microconv kernels.
+#![no_std]
