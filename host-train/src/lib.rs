@@ -1,1 +1,5 @@
-//! Host side of microconv.
+//! Host side of microconv: trains, imports, quantises, plans and exports
+//! models for the `microconv` kernels. The stages are the modules.
+
+pub mod cli;
+pub mod graph;
