@@ -1,24 +1,30 @@
 //! The command line: each command is a file of this folder that parses its
-//! flags, calls the stages and prints.
+//! flags, calls the stages and prints. A new command is one file with
+//! `Args` and `run`, and one line in each of the three lists below.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod train;
+
 /// Trains, imports, quantises and runs small convolutional networks.
 #[derive(Debug, Parser)]
-#[command(name = "microconv", version)]
+#[command(name = "microconv", version, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Train(train::Args),
+}
 
 /// Parses the arguments of the process, runs the command and reports an error
-/// as `error: …` on one line.
+/// as `error: …` on one line of stderr.
 pub fn main() -> ExitCode {
+    // Wrong usage ends here, with clap's message and status 2.
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -31,5 +37,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
-    match command {}
+    match command {
+        Command::Train(args) => train::run(args),
+    }
 }
