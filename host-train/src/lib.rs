@@ -2,4 +2,5 @@
 //! models for the `microconv` kernels. The stages are the modules.
 
 pub mod cli;
+pub mod data;
 pub mod graph;
