@@ -28,6 +28,7 @@ pub mod window;
 pub use backend::{Backend, Native};
 pub use element::Element;
 pub use error::{ArenaError, FormatError, ShapeError};
+pub use model::{Arena, Model, Session};
 pub use shape::Shape;
 pub use view::{Tensor, View, ViewMut};
 pub use window::{Padding, Window2d};

@@ -17,7 +17,7 @@ pub mod softmax;
 pub mod transposed_conv2d;
 pub mod unpool2d;
 
-pub use arrange::StridedCopy;
+pub use arrange::{AXES, StridedCopy};
 pub use conv2d::{Conv2d, Conv2dGeometry, Method};
 pub use dense::{Dense, DenseGeometry};
 pub use depthwise_conv2d::DepthwiseConv2d;

@@ -205,12 +205,12 @@ impl<E: Element> Conv2d<'_, E> {
 }
 
 /// Bytes of scratch of the portable convolution, aligned as `E`.
-pub fn scratch_bytes<E: Element>(geometry: &Conv2dGeometry) -> usize {
+pub const fn scratch_bytes<E: Element>(geometry: &Conv2dGeometry) -> usize {
     scratch_bytes_for::<E>(geometry, geometry.method())
 }
 
 /// Bytes of scratch of one method.
-pub fn scratch_bytes_for<E: Element>(geometry: &Conv2dGeometry, method: Method) -> usize {
+pub const fn scratch_bytes_for<E: Element>(geometry: &Conv2dGeometry, method: Method) -> usize {
     let columns = match method {
         Method::Direct if direct::needs_column(geometry) => 1,
         Method::Direct => 0,

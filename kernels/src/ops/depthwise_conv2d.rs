@@ -105,16 +105,18 @@ impl<E: Element> DepthwiseConv2d<'_, E> {
 }
 
 /// Input channels handled at once, so that their outputs fill a block of accumulators.
-fn channel_block(multiplier: usize) -> usize {
-    (BLOCK / multiplier).max(1)
+const fn channel_block(multiplier: usize) -> usize {
+    if multiplier >= BLOCK { 1 } else { BLOCK / multiplier }
 }
 
 /// Bytes of scratch: a run of padding values for windows that leave the map.
-pub fn scratch_bytes<E: Element>(geometry: &Conv2dGeometry) -> usize {
+pub const fn scratch_bytes<E: Element>(geometry: &Conv2dGeometry) -> usize {
     if geometry.window.is_unpadded() {
         return 0;
     }
-    channel_block(geometry.output.c / geometry.groups.max(1)).min(geometry.input.c) * size_of::<E>()
+    let block = channel_block(geometry.output.c / geometry.input.c);
+    let channels = if block < geometry.input.c { block } else { geometry.input.c };
+    channels * size_of::<E>()
 }
 
 /// The portable depthwise convolution.

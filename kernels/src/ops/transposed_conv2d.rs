@@ -196,7 +196,7 @@ impl Phase {
 }
 
 /// Bytes of scratch: a run of padding values.
-pub fn scratch_bytes<E: Element>(geometry: &TransposedConv2dGeometry) -> usize {
+pub const fn scratch_bytes<E: Element>(geometry: &TransposedConv2dGeometry) -> usize {
     geometry.input.c * size_of::<E>()
 }
 
@@ -249,7 +249,7 @@ fn gather<E: Element, B: Kernels<E>>(
                         &image[at..at + input.c]
                     }
                     _ if op.padding == E::ZERO => continue,
-                    _ => &*padding,
+                    _ => padding,
                 };
                 let tap = (ky * window.columns.kernel + kx) * input.c;
                 B::mac(acc, x, &op.weights[first * depth + tap..], depth);

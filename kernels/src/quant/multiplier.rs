@@ -13,7 +13,7 @@ impl Multiplier {
     /// The nearest multiplier of a real in `0..2^30` (TFLite's `QuantizeMultiplier`):
     /// the mantissa is rounded half away from zero, below `2^−32` the result is zero.
     pub fn from_real(real: f64) -> Self {
-        if !(real > 0.0) {
+        if real.is_nan() || real <= 0.0 {
             return Self { mantissa: 0, shift: 0 };
         }
         let (fraction, mut shift) = libm::frexp(real);

@@ -1,0 +1,436 @@
+//! One layer: operands found, operator built from checked parts, kernel called.
+
+use crate::backend::{Backend, Kernels};
+use crate::epilogue::{Activate, Requantize};
+use crate::model::layer::{Bounds, DType, Epilogue, Layer, Linear, Op, Slot, Span};
+use crate::model::parse::Model;
+use crate::ops::elementwise::{ElementOps, FloatUnary};
+use crate::ops::{
+    self, AveragePool2d, BedOfNails2d, Binary, Conv2d, Dense, DepthwiseConv2d, MaxPool2d,
+    MaxPool2dWithIndices, MaxUnpool2d, Mean, Pool2dGeometry, ReduceMax, ResizeBilinear2d,
+    ResizeNearest2d, Softmax, TransposedConv2d, WindowIndex,
+};
+use crate::quant::{Affine, lookup::Table};
+use crate::shape::Shape;
+use crate::view::{View, ViewMut};
+
+/// The arena cut at what a layer writes: two outputs and its scratch. The rest can be read.
+struct Carved<'a> {
+    gaps: [(usize, &'a [u8]); 4],
+    writes: [&'a mut [u8]; 3],
+}
+
+impl<'a> Carved<'a> {
+    #[inline]
+    fn new(arena: &'a mut [u8], spans: [Span; 3]) -> Self {
+        let mut carved = Self { gaps: [(0, &[]); 4], writes: [&mut [], &mut [], &mut []] };
+        // A sorting network, so that no sort is linked.
+        let mut order = [0usize, 1, 2];
+        for (low, high) in [(0, 1), (1, 2), (0, 1)] {
+            if spans[order[low]].at > spans[order[high]].at {
+                order.swap(low, high);
+            }
+        }
+        let (mut rest, mut base, mut gaps) = (arena, 0, 0);
+        for index in order {
+            let span = spans[index];
+            // Spans of a checked layer lie inside and do not overlap; anything else is left empty.
+            let Some(skip) = span.at.checked_sub(base) else { continue };
+            if span.len == 0 || rest.len() < skip || rest.len() - skip < span.len {
+                continue;
+            }
+            let (gap, tail) = rest.split_at_mut(skip);
+            let (write, tail) = tail.split_at_mut(span.len);
+            carved.gaps[gaps] = (base, gap);
+            carved.writes[index] = write;
+            (rest, base, gaps) = (tail, span.at + span.len, gaps + 1);
+        }
+        carved.gaps[gaps] = (base, rest);
+        carved
+    }
+}
+
+/// The bytes of an operand in the blob or in what a layer does not write; empty when it is not there.
+#[inline]
+fn read<'s>(gaps: &[(usize, &'s [u8]); 4], blob: &'s [u8], slot: Slot) -> &'s [u8] {
+    let Span { at, len } = slot.span;
+    if slot.constant {
+        return blob.get(at..at + len).unwrap_or(&[]);
+    }
+    let inside = |&(base, gap): &(usize, &'s [u8])| {
+        at.checked_sub(base).and_then(|start| gap.get(start..start + len))
+    };
+    gaps.iter().find_map(inside).unwrap_or(&[])
+}
+
+/// What dispatch needs of an element type.
+trait Typed: ElementOps {
+    fn epilogue<'b>(blob: &'b [u8], epilogue: &Epilogue) -> Self::Epilogue<'b>;
+    fn code(code: i8) -> Self;
+    fn bounds(bounds: &Bounds) -> (Self, Self);
+}
+
+fn elements<E: bytemuck::Pod>(bytes: &[u8]) -> &[E] {
+    bytemuck::try_cast_slice(bytes).unwrap_or(&[])
+}
+
+fn elements_mut<E: bytemuck::Pod>(bytes: &mut [u8]) -> &mut [E] {
+    bytemuck::try_cast_slice_mut(bytes).unwrap_or(&mut [])
+}
+
+fn array<E: bytemuck::Pod>(blob: &[u8], span: Span) -> &[E] {
+    elements(blob.get(span.at..span.at + span.len).unwrap_or(&[]))
+}
+
+fn table(blob: &[u8], span: Span) -> Option<&Table> {
+    array::<i8>(blob, span).try_into().ok()
+}
+
+impl Typed for i8 {
+    #[inline]
+    fn epilogue<'b>(blob: &'b [u8], epilogue: &Epilogue) -> Requantize<'b> {
+        match *epilogue {
+            Epilogue::I8 { bias, mantissas, shifts, zero_point, min, max, table: lookup } => {
+                Requantize {
+                    bias: array(blob, bias),
+                    mantissas: array(blob, mantissas),
+                    shifts: array(blob, shifts),
+                    zero_point,
+                    min,
+                    max,
+                    table: lookup.and_then(|span| table(blob, span)),
+                }
+            }
+            // The decoder gives an i8 layer an i8 epilogue.
+            Epilogue::F32 { .. } => Requantize {
+                bias: &[],
+                mantissas: &[],
+                shifts: &[],
+                zero_point: 0,
+                min: 0,
+                max: 0,
+                table: None,
+            },
+        }
+    }
+    fn code(code: i8) -> i8 {
+        code
+    }
+    fn bounds(bounds: &Bounds) -> (i8, i8) {
+        bounds.i8
+    }
+}
+
+impl Typed for f32 {
+    #[inline]
+    fn epilogue<'b>(blob: &'b [u8], epilogue: &Epilogue) -> Activate<'b> {
+        match *epilogue {
+            Epilogue::F32 { bias, min, max, activation } => {
+                Activate { bias: array(blob, bias), min, max, activation }
+            }
+            Epilogue::I8 { .. } => Activate {
+                bias: &[],
+                min: 0.0,
+                max: 0.0,
+                activation: crate::epilogue::Activation::Linear,
+            },
+        }
+    }
+    fn code(_: i8) -> f32 {
+        0.0
+    }
+    fn bounds(bounds: &Bounds) -> (f32, f32) {
+        bounds.f32
+    }
+}
+
+/// Runs a checked layer of `model` in `arena`, which has at least the model's bytes;
+/// what it has beyond them serves as scratch when that is more than was planned.
+#[inline(always)]
+pub(crate) fn dispatch<B: Backend>(model: &Model<'_>, layer: &Layer, arena: &mut [u8]) {
+    let planned = model.arena_bytes();
+    let tail = Span { at: planned, len: arena.len().saturating_sub(planned) };
+    let scratch = if tail.len > layer.scratch.len { tail } else { layer.scratch };
+    if let Op::UnaryI8(_) | Op::UnaryF32 { .. } = layer.op {
+        return unary::<B>(model, layer, arena);
+    }
+    let carved = Carved::new(arena, [layer.outputs[0], layer.outputs[1], scratch]);
+    match layer.element {
+        DType::F32 => typed::<B, f32>(model, layer, carved),
+        _ => typed::<B, i8>(model, layer, carved),
+    }
+}
+
+/// Functions of one element run in place, after a copy where the places differ.
+#[inline(always)]
+fn unary<B: Backend>(model: &Model<'_>, layer: &Layer, arena: &mut [u8]) {
+    let (input, output) = (layer.inputs[0], layer.outputs[0]);
+    if input.constant || !input.span.is(&output) {
+        let spans = [output, Span::EMPTY, Span::EMPTY];
+        let Carved { gaps, writes: [y, ..] } = Carved::new(arena, spans);
+        let x = read(&gaps, model.bytes(), input);
+        if x.len() == y.len() {
+            y.copy_from_slice(x);
+        }
+    }
+    let Some(y) = arena.get_mut(output.at..output.at + output.len) else { return };
+    match layer.op {
+        Op::UnaryI8(span) => {
+            if let Some(table) = table(model.bytes(), span) {
+                <B as Kernels<i8>>::unary(&table, elements_mut(y));
+            }
+        }
+        Op::UnaryF32 { min, max, activation } => {
+            let how = FloatUnary { min, max, activation };
+            <B as Kernels<f32>>::unary(&how, elements_mut(y));
+        }
+        _ => {}
+    }
+}
+
+/// Where a typed layer reads and writes.
+struct Io<'a, E> {
+    blob: &'a [u8],
+    gaps: [(usize, &'a [u8]); 4],
+    inputs: [Slot; 3],
+    x: &'a [E],
+    y: &'a mut [E],
+    second: &'a mut [u8],
+    scratch: &'a mut [u8],
+}
+
+impl<'a, E: Typed> Io<'a, E> {
+    fn input<T: bytemuck::Pod>(&self, i: usize) -> &'a [T] {
+        elements(read(&self.gaps, self.blob, self.inputs[i]))
+    }
+
+    /// First input and output with their shapes; `None` never happens to a checked layer.
+    fn views(
+        self,
+        input: Shape,
+        output: Shape,
+    ) -> Option<(View<'a, E>, ViewMut<'a, E>, &'a mut [u8])> {
+        match (View::new(input, self.x), ViewMut::new(output, self.y)) {
+            (Ok(x), Ok(y)) => Some((x, y, self.scratch)),
+            _ => None,
+        }
+    }
+}
+
+#[inline(always)]
+fn typed<B: Backend + Kernels<E>, E: Typed>(model: &Model<'_>, layer: &Layer, carved: Carved<'_>) {
+    let blob = model.bytes();
+    let Carved { gaps, writes: [first, second, scratch] } = carved;
+    match layer.op {
+        Op::Quantize { scale, zero_point } => {
+            let x = elements(read(&gaps, blob, layer.inputs[0]));
+            // Lengths agree in a checked layer.
+            let _ = ops::quantize::quantize(Affine { scale, zero_point }, x, elements_mut(first));
+            return;
+        }
+        Op::Dequantize { scale, zero_point } => {
+            let x = elements(read(&gaps, blob, layer.inputs[0]));
+            let _ = ops::quantize::dequantize(Affine { scale, zero_point }, x, elements_mut(first));
+            return;
+        }
+        _ => {}
+    }
+    let x = elements(read(&gaps, blob, layer.inputs[0]));
+    let y = elements_mut(first);
+    let io = Io { blob, gaps, inputs: layer.inputs, x, y, second, scratch };
+    match &layer.op {
+        Op::Conv2d(..) | Op::DepthwiseConv2d(..) | Op::TransposedConv2d(..) | Op::Dense(..) => {
+            linear::<B, E>(&layer.op, io);
+        }
+        Op::MaxPool2d(g, bounds) => pool::<B, E>(g, bounds, io, true),
+        Op::AveragePool2d(g, bounds) => pool::<B, E>(g, bounds, io, false),
+        Op::MaxPool2dWithIndices(g, DType::U8) => pool_with_indices::<B, E, u8>(g, io),
+        Op::MaxPool2dWithIndices(g, _) => pool_with_indices::<B, E, u16>(g, io),
+        Op::MaxUnpool2d(g, DType::U8, zero) => unpool::<B, E, u8>(g, *zero, io),
+        Op::MaxUnpool2d(g, _, zero) => unpool::<B, E, u16>(g, *zero, io),
+        &Op::BedOfNails2d { input, output, stride, zero } => {
+            let op = BedOfNails2d { input, output, stride, zero: E::code(zero) };
+            if let Some((x, y, _)) = io.views(input, output) {
+                B::bed_of_nails2d(&op, x, y);
+            }
+        }
+        Op::ResizeNearest2d(g) => {
+            if let Some((x, y, _)) = io.views(g.input, g.output) {
+                B::resize_nearest2d(&ResizeNearest2d { geometry: *g }, x, y);
+            }
+        }
+        Op::ResizeBilinear2d(g) => {
+            if let Some((x, y, _)) = io.views(g.input, g.output) {
+                let _ = ResizeBilinear2d { geometry: *g }.run(x, y);
+            }
+        }
+        Op::ReduceMax(geometry) => {
+            let _ = ReduceMax { geometry: *geometry }.run_on::<B, E>(io.x, io.y);
+        }
+        &Op::Arrange { copies, copies_at, fill, code, value } => {
+            let filler = if layer.element.is(DType::F32) {
+                elements(bytemuck::bytes_of(&value))
+            } else {
+                elements(bytemuck::bytes_of(&code))
+            };
+            arrange::<E>(model, layer, [copies, copies_at], fill.then_some(filler), io);
+        }
+        _ => {
+            by_type::<B>(layer, Untyped { blob, gaps: io.gaps, y: bytemuck::cast_slice_mut(io.y) })
+        }
+    }
+}
+
+/// What is left of the operands once the element type is known again.
+struct Untyped<'a> {
+    blob: &'a [u8],
+    gaps: [(usize, &'a [u8]); 4],
+    y: &'a mut [u8],
+}
+
+/// Operators whose parameters have a type of their own in i8 and f32.
+#[inline(always)]
+fn by_type<B: Backend>(layer: &Layer, io: Untyped<'_>) {
+    let Untyped { blob, gaps, y } = io;
+    let bytes = |i: usize| read(&gaps, blob, layer.inputs[i]);
+    // Lengths agree in a checked layer, so no `run` below fails.
+    match layer.op {
+        Op::BinaryI8(broadcast, how) => {
+            let op = Binary::<i8> { broadcast, how };
+            let _ = op.run_on::<B>(elements(bytes(0)), elements(bytes(1)), elements_mut(y));
+        }
+        Op::BinaryF32(broadcast, how) => {
+            let op = Binary::<f32> { broadcast, how };
+            let _ = op.run_on::<B>(elements(bytes(0)), elements(bytes(1)), elements_mut(y));
+        }
+        Op::SoftmaxI8 { classes, table } => {
+            if let Ok(table) = <&[f32; 256]>::try_from(array::<f32>(blob, table)) {
+                let op = Softmax::<i8> { classes, table };
+                <B as Kernels<i8>>::softmax(&op, elements(bytes(0)), elements_mut(y));
+            }
+        }
+        Op::SoftmaxF32 { classes, beta } => {
+            let op = Softmax::<f32> { classes, table: beta };
+            <B as Kernels<f32>>::softmax(&op, elements(bytes(0)), elements_mut(y));
+        }
+        Op::MeanI8 { geometry, initial, ref epilogue } => {
+            let op = Mean::<i8> { geometry, initial, epilogue: i8::epilogue(blob, epilogue) };
+            let _ = op.run_on::<B>(elements(bytes(0)), elements_mut(y));
+        }
+        Op::MeanF32(geometry) => {
+            let epilogue = Activate {
+                bias: &[],
+                min: f32::NEG_INFINITY,
+                max: f32::INFINITY,
+                activation: crate::epilogue::Activation::Linear,
+            };
+            let op = Mean::<f32> { geometry, initial: 0.0, epilogue };
+            let _ = op.run_on::<B>(elements(bytes(0)), elements_mut(y));
+        }
+        _ => {}
+    }
+}
+
+#[inline(always)]
+fn linear<B: Backend + Kernels<E>, E: Typed>(op: &Op, io: Io<'_, E>) {
+    let blob = io.blob;
+    let parts = |linear: &Linear| {
+        let epilogue = E::epilogue(blob, &linear.epilogue);
+        (array::<E>(blob, linear.weights), E::code(linear.zero_point), epilogue)
+    };
+    match op {
+        Op::Conv2d(g, data) => {
+            let (weights, padding, epilogue) = parts(data);
+            let op = Conv2d { geometry: *g, weights, padding, epilogue };
+            let Some((x, y, scratch)) = io.views(g.input, g.output) else { return };
+            // A backend that wants more scratch than was planned runs its portable form.
+            if scratch.len() >= <B as Kernels<E>>::conv2d_scratch(g) {
+                B::conv2d(&op, x, y, scratch);
+            } else {
+                ops::conv2d::run::<E, B>(&op, x, y, scratch);
+            }
+        }
+        Op::DepthwiseConv2d(g, data) => {
+            let (weights, padding, epilogue) = parts(data);
+            let op = DepthwiseConv2d { geometry: *g, weights, padding, epilogue };
+            let Some((x, y, scratch)) = io.views(g.input, g.output) else { return };
+            if scratch.len() >= <B as Kernels<E>>::depthwise_conv2d_scratch(g) {
+                B::depthwise_conv2d(&op, x, y, scratch);
+            } else {
+                ops::depthwise_conv2d::run::<E, B>(&op, x, y, scratch);
+            }
+        }
+        Op::TransposedConv2d(g, data) => {
+            let (weights, padding, epilogue) = parts(data);
+            let op = TransposedConv2d { geometry: *g, weights, padding, epilogue };
+            let Some((x, y, scratch)) = io.views(g.input, g.output) else { return };
+            if scratch.len() >= <B as Kernels<E>>::transposed_conv2d_scratch(g) {
+                B::transposed_conv2d(&op, x, y, scratch);
+            } else {
+                ops::transposed_conv2d::run::<E, B>(&op, x, y, scratch);
+            }
+        }
+        Op::Dense(g, data) => {
+            let (weights, _, epilogue) = parts(data);
+            let op = Dense { geometry: *g, weights, epilogue };
+            if io.scratch.len() >= <B as Kernels<E>>::dense_scratch(g) {
+                B::dense(&op, io.x, io.y, io.scratch);
+            } else {
+                ops::dense::run::<E, B>(&op, io.x, io.y);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[inline(always)]
+fn pool<B: Kernels<E>, E: Typed>(g: &Pool2dGeometry, bounds: &Bounds, io: Io<'_, E>, max: bool) {
+    let (geometry, bounds) = (*g, E::bounds(bounds));
+    let Some((x, y, _)) = io.views(g.input, g.output) else { return };
+    if max {
+        B::max_pool2d(&MaxPool2d { geometry, bounds }, x, y);
+    } else {
+        B::average_pool2d(&AveragePool2d { geometry, bounds }, x, y);
+    }
+}
+
+#[inline(always)]
+fn pool_with_indices<B: Kernels<E>, E: Typed, I: WindowIndex>(
+    geometry: &Pool2dGeometry,
+    mut io: Io<'_, E>,
+) {
+    let indices = elements_mut::<I>(core::mem::take(&mut io.second));
+    let op = MaxPool2dWithIndices { geometry: *geometry };
+    if let Some((x, y, _)) = io.views(geometry.input, geometry.output) {
+        B::max_pool2d_with_indices(&op, x, y, indices);
+    }
+}
+
+#[inline(always)]
+fn unpool<B: Kernels<E>, E: Typed, I: WindowIndex>(pool: &Pool2dGeometry, zero: i8, io: Io<'_, E>) {
+    let indices = io.input::<I>(1);
+    let op = MaxUnpool2d { pool: *pool, zero: E::code(zero) };
+    if let Some((x, y, _)) = io.views(pool.output, pool.input) {
+        B::max_unpool2d(&op, x, indices, y);
+    }
+}
+
+fn arrange<E: Typed>(
+    model: &Model<'_>,
+    layer: &Layer,
+    [copies, copies_at]: [usize; 2],
+    filler: Option<&[E]>,
+    io: Io<'_, E>,
+) {
+    if let Some(&[filler]) = filler {
+        io.y.fill(filler);
+    }
+    for i in 0..copies {
+        let (source, copy) = model.copy(copies_at, i);
+        if let Some(slot) = model.source(source, layer.element) {
+            let x: &[E] = elements(read(&io.gaps, io.blob, slot));
+            // Checked with the model; checked again, since it costs little beside the copy.
+            let _ = copy.run(x, io.y);
+        }
+    }
+}
