@@ -5,3 +5,5 @@ pub mod arch;
 pub mod cli;
 pub mod data;
 pub mod graph;
+pub mod report;
+pub mod run_folder;

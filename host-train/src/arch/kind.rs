@@ -133,21 +133,17 @@ pub(super) fn kind_of(
 }
 
 fn unpooling(a: &Arguments<'_, '_>, pool: Option<&Layer>) -> Result<LayerKind> {
-    match pool {
-        Some(Layer { name, kind, input_shape, .. }) => match *kind {
-            LayerKind::MaxPooling2d { pool_size, strides, padding } => {
-                Ok(LayerKind::MaxUnpooling2d {
-                    pool: name.clone(),
-                    pool_size,
-                    strides,
-                    padding,
-                    output_size: [input_shape[0], input_shape[1]],
-                })
-            }
-            _ => Err(a.missing("pool", "\"max_pooling2d\"")),
-        },
-        None => Err(a.missing("pool", "\"max_pooling2d\"")),
-    }
+    let pool = pool.ok_or_else(|| a.missing("pool", "\"max_pooling2d\""))?;
+    let LayerKind::MaxPooling2d { pool_size, strides, padding } = pool.kind else {
+        return Err(a.missing("pool", "\"max_pooling2d\""));
+    };
+    Ok(LayerKind::MaxUnpooling2d {
+        pool: pool.name.clone(),
+        pool_size,
+        strides,
+        padding,
+        output_size: [pool.input_shape[0], pool.input_shape[1]],
+    })
 }
 
 fn reshape(a: &Arguments<'_, '_>, input: &[usize]) -> Result<LayerKind> {
