@@ -16,6 +16,9 @@ impl Multiplier {
         if real.is_nan() || real <= 0.0 {
             return Self { mantissa: 0, shift: 0 };
         }
+        if real >= f64::from(1 << 30) {
+            return Self { mantissa: i32::MAX, shift: 30 };
+        }
         let (fraction, mut shift) = libm::frexp(real);
         let mut mantissa = libm::round(fraction * 2_147_483_648.0) as i64;
         if mantissa == 1 << 31 {
@@ -25,6 +28,7 @@ impl Multiplier {
         if shift < -31 {
             return Self { mantissa: 0, shift: 0 };
         }
+        // Just below 2^30 may round up to it.
         if shift > 30 {
             return Self { mantissa: i32::MAX, shift: 30 };
         }
