@@ -4,6 +4,8 @@
 pub mod arch;
 pub mod cli;
 pub mod data;
+pub mod export;
 pub mod graph;
+pub mod plan;
 pub mod report;
 pub mod run_folder;

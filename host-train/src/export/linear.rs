@@ -1,0 +1,268 @@
+//! Layers with weights: convolutions and dense.
+
+use microconv::model::format::{
+    ActivateRecord, LinearRecord, RequantizeRecord, WindowRecord, opcode,
+};
+use microconv::ops::{Conv2dGeometry, DenseGeometry, TransposedConv2dGeometry};
+use microconv::quant::{Affine, Multiplier};
+use microconv::window::{Padding as WindowPadding, Window, Window2d};
+
+use super::lower::{Fused, Lowering};
+use super::quantized::{affine, clamp};
+use super::simple::{activation_code, activation_table};
+use super::target::Scratch;
+use crate::graph::{Activation, DType, Data, Node, Op, Padding, Tensor};
+
+/// A resolved window as a record.
+pub(super) fn window_record(window: &Window) -> WindowRecord {
+    let (r, c) = (&window.rows, &window.columns);
+    let pair = |a: usize, b: usize| [a as u32, b as u32];
+    WindowRecord {
+        kernel: pair(r.kernel, c.kernel),
+        stride: pair(r.stride, c.stride),
+        dilation: pair(r.dilation, c.dilation),
+        pad: pair(r.pad, c.pad),
+    }
+}
+
+/// The window of an operator over `h` × `w` cells.
+pub(super) fn window(
+    kernel: [usize; 2],
+    strides: [usize; 2],
+    dilation: [usize; 2],
+    padding: Padding,
+    [h, w]: [usize; 2],
+) -> Result<Window, String> {
+    let padding = match padding {
+        Padding::Same => WindowPadding::Same,
+        Padding::Valid => WindowPadding::Valid,
+        Padding::Explicit { top, bottom, left, right } => {
+            WindowPadding::Explicit([[top, bottom], [left, right]])
+        }
+    };
+    Window2d::new(kernel[0], kernel[1])
+        .stride(strides[0], strides[1])
+        .dilation(dilation[0], dilation[1])
+        .padding(padding)
+        .over(h, w)
+        .map_err(|why| why.to_string())
+}
+
+/// What the kernels need to know of a layer with weights.
+struct Shape {
+    opcode: u32,
+    scratch: Scratch,
+    window: WindowRecord,
+    groups: usize,
+    macs: u64,
+    /// Output channels.
+    channels: usize,
+    activation: Activation,
+}
+
+/// For each bias vector the weights that its zero point correction sums: `(phase, channel)` of a weight.
+fn bias_index(
+    node: &Node,
+    weights: &[usize],
+    channels: usize,
+) -> (usize, Box<dyn Fn(usize) -> usize>) {
+    match node.op {
+        Op::DepthwiseConv2d { .. } => (1, Box::new(move |i| i % channels)),
+        Op::TransposedConv2d { strides: [sh, sw], .. } => {
+            let (kh, kw, depth) = (weights[1], weights[2], weights[3]);
+            let index = move |i: usize| {
+                let (o, ky, kx) = (i / (kh * kw * depth), i / (kw * depth) % kh, i / depth % kw);
+                (ky % sh * sw + kx % sw) * channels + o
+            };
+            (sh * sw, Box::new(index))
+        }
+        _ => {
+            let depth = weights[1..].iter().product::<usize>();
+            (1, Box::new(move |i| i / depth))
+        }
+    }
+}
+
+impl<'g> Lowering<'g> {
+    pub(super) fn linear(&mut self, fused: &Fused<'g>) -> Result<(), String> {
+        let node = fused.node;
+        let (x, weights) = (self.input(node, 0)?, self.input(node, 1)?);
+        let shape = self.shape_of(node, x, weights)?;
+        let float = x.dtype == DType::F32;
+        let (weights_at, weights_bytes, zero_point, epilogue) = if float {
+            let Some(values) = weights.f32_data() else {
+                return Err("a float layer needs constant float weights".into());
+            };
+            let epilogue = self.float_epilogue(fused, &shape)?;
+            (self.program.data.array(values), 4 * values.len(), 0, epilogue)
+        } else {
+            let Some(Data::I8(values)) = &weights.data else {
+                return Err("an int8 layer needs constant int8 weights".into());
+            };
+            let input = affine(x)?;
+            let epilogue = self.quantized_epilogue(fused, &shape, input, values)?;
+            (self.program.data.array(values), values.len(), input.zero_point, epilogue)
+        };
+        let record = LinearRecord {
+            window: shape.window,
+            groups: shape.groups as u32,
+            weights_at,
+            weights_bytes: weights_bytes as u32,
+            zero_point,
+        };
+        let params = [bytemuck::bytes_of(&record), &epilogue].concat();
+        let scratch = self.options.target.scratch(shape.scratch, float);
+        let layer =
+            self.layer(node, shape.opcode, &node.inputs[..1], &[fused.output()], &params)?;
+        (layer.scratch, layer.macs) = (scratch, shape.macs);
+        Ok(())
+    }
+
+    fn shape_of(&self, node: &Node, x: &Tensor, weights: &Tensor) -> Result<Shape, String> {
+        let why = |error: microconv::ShapeError| error.to_string();
+        if let Op::Dense { activation, .. } = node.op {
+            let &[channels, depth] = weights.shape.as_slice() else {
+                return Err("dense weights must have two axes".into());
+            };
+            let geometry = DenseGeometry::new(x.len() / depth, depth, channels).map_err(why)?;
+            let one = Window2d::new(1, 1).over(1, 1).map_err(why)?;
+            return Ok(Shape {
+                opcode: opcode::DENSE,
+                scratch: Scratch::Dense(geometry),
+                window: window_record(&one),
+                groups: 1,
+                macs: geometry.macs(),
+                channels,
+                activation,
+            });
+        }
+        let (&[n, h, w, c], &[out, kh, kw, _]) = (x.shape.as_slice(), weights.shape.as_slice())
+        else {
+            return Err("a convolution needs four axes".into());
+        };
+        match node.op {
+            Op::Conv2d { strides, dilation, padding, groups, activation } => {
+                let window = window([kh, kw], strides, dilation, padding, [h, w])?;
+                let geometry = Conv2dGeometry::new(window, n, c, out, groups).map_err(why)?;
+                Ok(Shape {
+                    opcode: opcode::CONV_2D,
+                    scratch: Scratch::Conv2d(geometry),
+                    window: window_record(&window),
+                    groups,
+                    macs: geometry.macs(),
+                    channels: out,
+                    activation,
+                })
+            }
+            Op::DepthwiseConv2d { strides, dilation, padding, multiplier, activation } => {
+                let window = window([kh, kw], strides, dilation, padding, [h, w])?;
+                let channels = c * multiplier;
+                let geometry = Conv2dGeometry::new(window, n, c, channels, c).map_err(why)?;
+                Ok(Shape {
+                    opcode: opcode::DEPTHWISE_CONV_2D,
+                    scratch: Scratch::DepthwiseConv2d(geometry),
+                    window: window_record(&window),
+                    groups: c,
+                    macs: geometry.macs(),
+                    channels,
+                    activation,
+                })
+            }
+            Op::TransposedConv2d { strides, padding, output_size, activation } => {
+                let window = window([kh, kw], strides, [1, 1], padding, output_size)?;
+                let geometry = TransposedConv2dGeometry::new(window, n, c, out).map_err(why)?;
+                Ok(Shape {
+                    opcode: opcode::TRANSPOSED_CONV_2D,
+                    scratch: Scratch::TransposedConv2d(geometry),
+                    window: window_record(&window),
+                    groups: 1,
+                    macs: geometry.macs(),
+                    channels: out,
+                    activation,
+                })
+            }
+            _ => Err("not a layer with weights".into()),
+        }
+    }
+
+    fn float_epilogue(&mut self, fused: &Fused<'g>, shape: &Shape) -> Result<Vec<u8>, String> {
+        let node = fused.node;
+        let bias = match node.inputs.get(2).map(|&id| &self.graph[id]) {
+            None => vec![0.0; shape.channels],
+            Some(bias) => {
+                bias.f32_data().ok_or("a float layer needs a constant float bias")?.to_vec()
+            }
+        };
+        let weights = self.input(node, 1)?.shape.clone();
+        let (phases, _) = bias_index(node, &weights, shape.channels);
+        let (min, max) = shape.activation.bounds();
+        let tail = fused.tail.map_or(Activation::Linear, |(activation, _)| activation);
+        let (activation, alpha) = activation_code(tail);
+        let biases = bias.repeat(phases);
+        let record = ActivateRecord {
+            bias_at: self.program.data.array(&biases),
+            biases: biases.len() as u32,
+            min,
+            max,
+            activation,
+            alpha,
+        };
+        Ok(bytemuck::bytes_of(&record).to_vec())
+    }
+
+    fn quantized_epilogue(
+        &mut self,
+        fused: &Fused<'g>,
+        shape: &Shape,
+        input: Affine,
+        values: &[i8],
+    ) -> Result<Vec<u8>, String> {
+        let node = fused.node;
+        let weights = self.input(node, 1)?;
+        let output = &self.graph[node.outputs[0]];
+        let bias = match node.inputs.get(2).map(|&id| &self.graph[id]) {
+            None => vec![0; shape.channels],
+            Some(Tensor { data: Some(Data::I32(bias)), .. }) => bias.clone(),
+            Some(_) => return Err("an int8 layer needs a constant int32 bias".into()),
+        };
+        let (phases, index) = bias_index(node, &weights.shape, shape.channels);
+        let mut folded = bias.repeat(phases);
+        for (i, &weight) in values.iter().enumerate() {
+            let bias = &mut folded[index(i)];
+            *bias = bias.wrapping_sub(input.zero_point.wrapping_mul(i32::from(weight)));
+        }
+        let scales = &weights.quantization.as_ref().ok_or("int8 weights have no scale")?.scales;
+        if scales.len() != 1 && scales.len() != shape.channels {
+            return Err(format!("{} weight scales for {} channels", scales.len(), shape.channels));
+        }
+        let out = affine(output)?;
+        let multipliers: Vec<Multiplier> = scales
+            .iter()
+            .map(|&s| f64::from(input.scale) * f64::from(s) / f64::from(out.scale))
+            .map(Multiplier::from_real)
+            .collect();
+        let (min, max) = clamp(shape.activation, out);
+        let table_at = match fused.tail {
+            None => 0,
+            Some((activation, id)) => {
+                let table = activation_table(activation, out, affine(&self.graph[id])?);
+                self.program.data.array(&table)
+            }
+        };
+        let data = &mut self.program.data;
+        let mantissas: Vec<i32> = multipliers.iter().map(|m| m.mantissa).collect();
+        let shifts: Vec<i32> = multipliers.iter().map(|m| m.shift).collect();
+        let record = RequantizeRecord {
+            bias_at: data.array(&folded),
+            biases: folded.len() as u32,
+            mantissas_at: data.array(&mantissas),
+            shifts_at: data.array(&shifts),
+            multipliers: mantissas.len() as u32,
+            zero_point: out.zero_point,
+            min: i32::from(min),
+            max: i32::from(max),
+            table_at,
+        };
+        Ok(bytemuck::bytes_of(&record).to_vec())
+    }
+}

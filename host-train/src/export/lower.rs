@@ -1,0 +1,245 @@
+//! Walks the graph and turns each node into a layer.
+
+use std::collections::HashMap;
+
+use microconv::model::DType;
+
+use super::Options;
+use super::program::{Program, ProgramLayer, ProgramTensor, Storage};
+use super::quantized::same;
+use crate::graph::{self, Activation, Data, Graph, GraphError, Node, Op, Tensor, TensorId};
+
+/// The state of a lowering.
+pub(super) struct Lowering<'g> {
+    pub(super) graph: &'g Graph,
+    pub(super) options: Options,
+    pub(super) program: Program,
+    ids: HashMap<TensorId, usize>,
+    buffers: usize,
+}
+
+/// A node and the activation that follows it in the same layer.
+pub(super) struct Fused<'g> {
+    pub(super) node: &'g Node,
+    /// The activation and the tensor that it writes.
+    pub(super) tail: Option<(Activation, TensorId)>,
+}
+
+impl Fused<'_> {
+    /// The tensor that the layer writes.
+    pub(super) fn output(&self) -> TensorId {
+        self.tail.map_or(self.node.outputs[0], |(_, id)| id)
+    }
+}
+
+pub(super) fn lower(graph: &Graph, options: Options) -> Result<Program, GraphError> {
+    let mut lowering =
+        Lowering { graph, options, program: Program::default(), ids: HashMap::new(), buffers: 0 };
+    lowering.program.name.clone_from(&graph.name);
+    for &id in &graph.inputs {
+        let index = lowering.tensor(id).map_err(|why| GraphError::new("", why))?;
+        lowering.program.inputs.push(index);
+    }
+    let mut done = vec![false; graph.nodes.len()];
+    for index in 0..graph.nodes.len() {
+        if done[index] {
+            continue;
+        }
+        let node = &graph.nodes[index];
+        let follower = lowering.follower(index);
+        let tail = follower.map(|next| {
+            done[next] = true;
+            let Op::Activation(activation) = graph.nodes[next].op else {
+                unreachable!("a follower is an activation")
+            };
+            (activation, graph.nodes[next].outputs[0])
+        });
+        let before = lowering.program.layers.len();
+        lowering.node(&Fused { node, tail }).map_err(|why| GraphError::new(&node.name, why))?;
+        for layer in &mut lowering.program.layers[before..] {
+            layer.folded.extend(node.folded.iter().cloned());
+            layer.folded.extend(follower.map(|next| graph.nodes[next].name.clone()));
+        }
+    }
+    for &id in &graph.outputs {
+        let index = lowering.tensor(id).map_err(|why| GraphError::new("", why))?;
+        lowering.program.outputs.push(index);
+    }
+    Ok(lowering.program)
+}
+
+impl<'g> Lowering<'g> {
+    /// The activation that alone reads what node `index` writes, when the layer can take it in.
+    fn follower(&self, index: usize) -> Option<usize> {
+        let node = &self.graph.nodes[index];
+        let takes = matches!(
+            node.op,
+            Op::Conv2d { .. }
+                | Op::DepthwiseConv2d { .. }
+                | Op::TransposedConv2d { .. }
+                | Op::Dense { .. }
+        );
+        let output = *node.outputs.first()?;
+        if !self.options.optimize || !takes || self.graph.outputs.contains(&output) {
+            return None;
+        }
+        let &[next] = self.graph.consumers(output).as_slice() else { return None };
+        let Op::Activation(activation) = self.graph.nodes[next].op else { return None };
+        // A float layer clamps before its activation, so any one function fits; a
+        // quantised one reads a table, so any function of the code fits.
+        let fits = self.graph[output].dtype == graph::DType::I8 || !activation.is_clamp();
+        (fits && activation != Activation::Linear).then_some(next)
+    }
+
+    pub(super) fn input(&self, node: &Node, i: usize) -> Result<&'g Tensor, String> {
+        node.inputs.get(i).map(|&id| &self.graph[id]).ok_or_else(|| format!("input {i} is missing"))
+    }
+
+    /// The program's tensor for `id`, made on first use.
+    pub(super) fn tensor(&mut self, id: TensorId) -> Result<usize, String> {
+        if let Some(&index) = self.ids.get(&id) {
+            return Ok(index);
+        }
+        let tensor = &self.graph[id];
+        let storage = match &tensor.data {
+            Some(Data::I8(values)) => Storage::Constant(self.program.data.array(values)),
+            Some(Data::F32(values)) => Storage::Constant(self.program.data.array(values)),
+            Some(Data::I32(_)) => {
+                return Err(format!(
+                    "constant `{}` is int32, which no layer reads here",
+                    tensor.name
+                ));
+            }
+            None => {
+                self.buffers += 1;
+                Storage::Arena(self.buffers - 1)
+            }
+        };
+        self.define(id, storage)
+    }
+
+    /// Makes `id` share the memory of `source`: a reshape costs nothing.
+    fn alias(&mut self, id: TensorId, source: TensorId) -> Result<(), String> {
+        let source = self.tensor(source)?;
+        let storage = self.program.tensors[source].storage;
+        self.define(id, storage)?;
+        Ok(())
+    }
+
+    fn define(&mut self, id: TensorId, storage: Storage) -> Result<usize, String> {
+        let tensor = &self.graph[id];
+        let dtype = match tensor.dtype {
+            graph::DType::I8 => DType::I8,
+            graph::DType::F32 => DType::F32,
+            graph::DType::U32 => self.index_type(id)?,
+            graph::DType::I32 => return Err(format!("tensor `{}` is int32", tensor.name)),
+        };
+        if tensor.shape.len() > 6 {
+            return Err(format!(
+                "tensor `{}` has more than six axes: {:?}",
+                tensor.name, tensor.shape
+            ));
+        }
+        let shape = if tensor.shape.is_empty() { vec![1] } else { tensor.shape.clone() };
+        let quantization = tensor.quantization.as_ref().filter(|_| dtype == DType::I8);
+        self.program.tensors.push(ProgramTensor {
+            name: tensor.name.clone(),
+            shape,
+            dtype,
+            scale: quantization.map_or(0.0, graph::Quantization::scale),
+            zero_point: quantization.map_or(0, graph::Quantization::zero_point),
+            storage,
+        });
+        let index = self.program.tensors.len() - 1;
+        self.ids.insert(id, index);
+        Ok(index)
+    }
+
+    /// Pool indices take one byte where the window has at most 256 taps.
+    fn index_type(&self, id: TensorId) -> Result<DType, String> {
+        let producer = self.graph.producer(id).map(|i| &self.graph.nodes[i].op);
+        match producer {
+            Some(Op::MaxPool2dWithIndices { window, .. }) if window[0] * window[1] <= 256 => {
+                Ok(DType::U8)
+            }
+            Some(Op::MaxPool2dWithIndices { window, .. }) if window[0] * window[1] <= 65536 => {
+                Ok(DType::U16)
+            }
+            _ => Err("indices must come from a max-pool of at most 65,536 taps".into()),
+        }
+    }
+
+    /// Adds a layer that reads `inputs` and writes `outputs`.
+    pub(super) fn layer(
+        &mut self,
+        node: &Node,
+        opcode: u32,
+        inputs: &[TensorId],
+        outputs: &[TensorId],
+        params: &[u8],
+    ) -> Result<&mut ProgramLayer, String> {
+        let element = match self.graph[inputs[0]].dtype {
+            graph::DType::F32 => DType::F32,
+            _ => DType::I8,
+        };
+        let inputs = inputs.iter().map(|&id| self.tensor(id)).collect::<Result<_, _>>()?;
+        let outputs = outputs.iter().map(|&id| self.tensor(id)).collect::<Result<_, _>>()?;
+        let params_at = self.program.data.record(params);
+        let constants = node.inputs.iter().filter_map(|&id| self.graph[id].data.as_ref());
+        let parameters = constants.map(Data::len).sum();
+        self.program.layers.push(ProgramLayer {
+            name: node.name.clone(),
+            kind: node.op.name().to_string(),
+            folded: Vec::new(),
+            opcode,
+            element,
+            inputs,
+            outputs,
+            scratch: 0,
+            params_at,
+            in_place: false,
+            macs: 0,
+            parameters,
+        });
+        self.program.layers.last_mut().ok_or_else(|| "no layer".into())
+    }
+
+    /// Whether the output of `node` has the scale and zero point of its input, as
+    /// operators that only move or compare codes require.
+    pub(super) fn same_scale(&self, node: &Node) -> Result<(), String> {
+        let (x, y) = (self.input(node, 0)?, &self.graph[node.outputs[0]]);
+        if x.dtype == graph::DType::I8 && !same(x, y) {
+            return Err(format!("{} needs the same scale for input and output", node.op.name()));
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, fused: &Fused<'g>) -> Result<(), String> {
+        let node = fused.node;
+        match &node.op {
+            Op::Conv2d { .. }
+            | Op::DepthwiseConv2d { .. }
+            | Op::TransposedConv2d { .. }
+            | Op::Dense { .. } => self.linear(fused),
+            Op::MaxPool2d { .. }
+            | Op::AveragePool2d { .. }
+            | Op::MaxPool2dWithIndices { .. }
+            | Op::MaxUnpool2d { .. } => self.pool(node),
+            Op::BedOfNails2d { .. } | Op::Resize2d { .. } => self.upsample(node),
+            Op::Activation(Activation::Linear) | Op::Reshape { .. } => {
+                self.same_scale(node)?;
+                self.alias(node.outputs[0], node.inputs[0])
+            }
+            Op::Activation(activation) => self.activation(node, *activation),
+            Op::Softmax { beta } => self.softmax(node, *beta),
+            Op::Prelu | Op::Add { .. } | Op::Sub { .. } | Op::Mul { .. } => self.binary(node),
+            Op::Concat { .. }
+            | Op::Pad { .. }
+            | Op::Slice { .. }
+            | Op::Transpose { .. }
+            | Op::Tile { .. } => self.arrange(node),
+            Op::Mean { .. } | Op::ReduceMax { .. } => self.reduce(node),
+            Op::Quantize | Op::Dequantize => self.convert(node),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The cores that weights can be packed and scratch planned for.
+
+use std::fmt;
+use std::str::FromStr;
+
+use microconv::backend::{Backend, Kernels, Scalar};
+use microconv::ops::{Conv2dGeometry, DenseGeometry, TransposedConv2dGeometry};
+
+/// A core.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Target {
+    /// Plain weights and the least scratch: runs everywhere.
+    #[default]
+    Portable,
+    /// This machine's backend.
+    Native,
+}
+
+/// A layer whose kernel may want scratch.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Scratch {
+    Conv2d(Conv2dGeometry),
+    DepthwiseConv2d(Conv2dGeometry),
+    TransposedConv2d(TransposedConv2dGeometry),
+    Dense(DenseGeometry),
+}
+
+impl Target {
+    /// All targets with their names on the command line and their numbers in the blob.
+    const ALL: [(Self, &'static str, u32); 2] =
+        [(Self::Portable, "portable", 0), (Self::Native, "native", 1)];
+
+    /// Number in the blob's header.
+    pub fn code(self) -> u32 {
+        Self::ALL.iter().find(|(target, ..)| *target == self).map_or(0, |(.., code)| *code)
+    }
+
+    /// Bytes of scratch: what the portable kernel needs, or more where the target's kernel wants it.
+    pub(super) fn scratch(self, of: Scratch, float: bool) -> usize {
+        let portable = scratch::<Scalar>(of, float);
+        match self {
+            Self::Portable => portable,
+            Self::Native => portable.max(scratch::<microconv::Native>(of, float)),
+        }
+    }
+}
+
+fn scratch<B: Backend>(of: Scratch, float: bool) -> usize {
+    match (of, float) {
+        (Scratch::Conv2d(g), false) => <B as Kernels<i8>>::conv2d_scratch(&g),
+        (Scratch::Conv2d(g), true) => <B as Kernels<f32>>::conv2d_scratch(&g),
+        (Scratch::DepthwiseConv2d(g), false) => <B as Kernels<i8>>::depthwise_conv2d_scratch(&g),
+        (Scratch::DepthwiseConv2d(g), true) => <B as Kernels<f32>>::depthwise_conv2d_scratch(&g),
+        (Scratch::TransposedConv2d(g), false) => <B as Kernels<i8>>::transposed_conv2d_scratch(&g),
+        (Scratch::TransposedConv2d(g), true) => <B as Kernels<f32>>::transposed_conv2d_scratch(&g),
+        (Scratch::Dense(g), false) => <B as Kernels<i8>>::dense_scratch(&g),
+        (Scratch::Dense(g), true) => <B as Kernels<f32>>::dense_scratch(&g),
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name =
+            Self::ALL.iter().find(|(target, ..)| target == self).map_or("", |(_, name, _)| name);
+        f.write_str(name)
+    }
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let names = || Self::ALL.map(|(_, name, _)| name).join(", ");
+        Self::ALL
+            .iter()
+            .find(|(_, known, _)| *known == name)
+            .map(|(target, ..)| *target)
+            .ok_or_else(|| format!("unknown target `{name}`, expected one of: {}", names()))
+    }
+}
