@@ -6,6 +6,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod evaluate;
+mod files;
+mod inspect;
+mod progress;
+mod quantize;
+mod run;
+mod table;
 mod train;
 
 /// Trains, imports, quantises and runs small convolutional networks.
@@ -19,6 +26,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::Args),
+    Quantize(quantize::Args),
+    Run(run::Args),
+    Inspect(inspect::Args),
+    Evaluate(evaluate::Args),
 }
 
 /// Parses the arguments of the process, runs the command and reports an error
@@ -39,5 +50,9 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Train(args) => train::run(args),
+        Command::Quantize(args) => quantize::run(args),
+        Command::Run(args) => run::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
     }
 }

@@ -1,0 +1,126 @@
+//! `microconv inspect`: what is in a model.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::cli::table::{Align, Table};
+use crate::export::{Options, export};
+use crate::inspect::{Port, Slot, Summary, summarize};
+use crate::run_folder;
+use crate::runner::{AlignedBytes, parse, read_blob};
+
+/// Width of the picture of the arena.
+const PICTURE: usize = 64;
+
+/// Shows layers, sizes and the memory plan of a model.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A blob, or a run folder.
+    #[arg(value_name = "MODEL.mcv")]
+    model: PathBuf,
+
+    /// One JSON object instead of tables.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: Args) -> Result<()> {
+    let bytes = if run_folder::is_run(&args.model) {
+        let (_, graph) = run_folder::load(&args.model)?;
+        let plain = Options { optimize: false, ..Options::default() };
+        let exported = export(&graph, plain).with_context(|| args.model.display().to_string())?;
+        AlignedBytes::copy_of(&exported.blob)
+    } else {
+        read_blob(&args.model)?
+    };
+    let summary = summarize(&parse(&args.model, &bytes)?);
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&summary)?);
+    } else {
+        print(&summary);
+    }
+    Ok(())
+}
+
+fn extents(shape: &[usize]) -> String {
+    shape.iter().map(usize::to_string).collect::<Vec<_>>().join("×")
+}
+
+fn port(port: &Port) -> String {
+    let shape = extents(&port.shape);
+    if port.scale > 0.0 {
+        format!(
+            "{} {shape} {} (scale {}, zero point {})",
+            port.name, port.element, port.scale, port.zero_point
+        )
+    } else {
+        format!("{} {shape} {}", port.name, port.element)
+    }
+}
+
+fn print(summary: &Summary) {
+    println!("model {}", summary.name);
+    summary.inputs.iter().for_each(|input| println!("input  {}", port(input)));
+    summary.outputs.iter().for_each(|output| println!("output {}", port(output)));
+    println!();
+    let mut table = Table::new(&[
+        ("", Align::Right),
+        ("layer", Align::Left),
+        ("operator", Align::Left),
+        ("type", Align::Left),
+        ("output", Align::Left),
+        ("parameters", Align::Right),
+        ("MACs", Align::Right),
+        ("receptive field", Align::Right),
+        ("scratch", Align::Right),
+        ("folded in", Align::Left),
+    ]);
+    for layer in &summary.layers {
+        table.row(vec![
+            layer.index.to_string(),
+            layer.name.clone(),
+            layer.operator.clone(),
+            layer.element.to_string(),
+            extents(&layer.output),
+            layer.parameters.to_string(),
+            layer.macs.to_string(),
+            layer.receptive_field.map_or_else(|| "all".to_string(), |[h, w]| format!("{h}×{w}")),
+            layer.scratch.to_string(),
+            layer.folded.join(", "),
+        ]);
+    }
+    print!("{table}");
+    println!();
+    println!("parameters {}", summary.parameters);
+    println!("MACs       {}", summary.macs);
+    println!("flash      {} bytes, {} of them notes", summary.flash_bytes, summary.notes_bytes);
+    println!("arena      {} bytes", summary.arena_bytes);
+    println!();
+    print_plan(&summary.plan, summary.arena_bytes);
+}
+
+/// The plan as a table, each row with its place in the arena drawn to scale.
+fn print_plan(plan: &[Slot], arena: usize) {
+    let mut table = Table::new(&[
+        ("buffer", Align::Left),
+        ("offset", Align::Right),
+        ("bytes", Align::Right),
+        ("steps", Align::Left),
+        ("arena", Align::Left),
+    ]);
+    for slot in plan {
+        let at = |offset: usize| offset * PICTURE / arena.max(1);
+        let (start, end) = (at(slot.offset), at(slot.offset + slot.bytes));
+        let cells =
+            (0..PICTURE).map(|i| if i >= start && i < end.max(start + 1) { '█' } else { '·' });
+        table.row(vec![
+            slot.name.clone(),
+            slot.offset.to_string(),
+            slot.bytes.to_string(),
+            format!("{}–{}", slot.first, slot.last),
+            cells.collect(),
+        ]);
+    }
+    print!("{table}");
+}
