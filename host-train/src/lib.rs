@@ -14,3 +14,4 @@ pub mod quantize;
 pub mod report;
 pub mod run_folder;
 pub mod runner;
+pub mod train;

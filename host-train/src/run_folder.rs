@@ -70,13 +70,12 @@ pub struct Run<'a> {
 #[derive(Debug)]
 pub struct Destination {
     path: PathBuf,
-    /// Beside `path`, on the same file system; removed when dropped.
-    scratch: tempfile::TempDir,
 }
 
 impl Destination {
     /// Checks, before hours of training, that a run can be written to `path`:
-    /// its parent is writable, and what stands there is a run or empty.
+    /// what stands there is a run or empty, and what is above it is writable.
+    /// Leaves nothing behind.
     ///
     /// # Errors
     /// Names the folder and what to do.
@@ -93,16 +92,17 @@ impl Destination {
                 "{name}: holds other files and no earlier run, and is left alone; choose another folder for --output"
             );
         }
-        let full = std::path::absolute(path)
+        let path = std::path::absolute(path)
             .with_context(|| format!("{name}: is no usable path; choose another for --output"))?;
-        let parent = full.parent().unwrap_or(&full);
-        let cannot = || format!("{name}: cannot write there; choose another folder for --output");
-        fs::create_dir_all(parent).with_context(cannot)?;
-        let scratch = tempfile::Builder::new()
-            .prefix(".microconv-")
-            .tempdir_in(parent)
-            .with_context(cannot)?;
-        Ok(Self { path: full, scratch })
+        ensure!(
+            path.parent().is_some(),
+            "{name}: is the root; choose a folder below it for --output"
+        );
+        let above = path.ancestors().skip(1).find(|above| above.exists()).unwrap_or(&path);
+        scratch(above).with_context(|| {
+            format!("{name}: cannot write there; choose another folder for --output")
+        })?;
+        Ok(Self { path })
     }
 
     /// Writes the run and puts it in place, whole.
@@ -110,8 +110,13 @@ impl Destination {
     /// # Errors
     /// Names the file that could not be written.
     pub fn write(self, run: &Run<'_>) -> Result<()> {
-        let folder = self.scratch.path().join("run");
-        fs::create_dir(&folder).with_context(|| format!("{}: cannot write", folder.display()))?;
+        let cannot = || format!("{}: cannot write the run", self.path.display());
+        let above = self.path.parent().unwrap_or(&self.path);
+        fs::create_dir_all(above).with_context(cannot)?;
+        // Beside the destination, so that a rename moves it; removed when dropped.
+        let scratch = scratch(above).with_context(cannot)?;
+        let folder = scratch.path().join("run");
+        fs::create_dir(&folder).with_context(cannot)?;
         let write = |name: &str, bytes: &[u8]| {
             fs::write(folder.join(name), bytes).with_context(|| {
                 format!("{}: cannot write {name}; free some space", self.path.display())
@@ -130,25 +135,28 @@ impl Destination {
             run.restored,
             (h, w, c),
         )?;
-        self.replace(&folder)
+        self.replace(&folder, &scratch.path().join("earlier"))
     }
 
-    /// Moves `folder` to the destination, and an earlier run out of its way.
-    fn replace(&self, folder: &Path) -> Result<()> {
+    /// Moves `folder` to the destination, and a run that stands there to `earlier`.
+    fn replace(&self, folder: &Path, earlier: &Path) -> Result<()> {
         let cannot = || format!("{}: cannot put the run there", self.path.display());
-        let earlier = self.scratch.path().join("earlier");
         let replaced = self.path.exists();
         if replaced {
-            fs::rename(&self.path, &earlier).with_context(cannot)?;
+            fs::rename(&self.path, earlier).with_context(cannot)?;
         }
         if let Err(error) = fs::rename(folder, &self.path) {
             if replaced {
-                fs::rename(&earlier, &self.path).with_context(cannot)?;
+                fs::rename(earlier, &self.path).with_context(cannot)?;
             }
             return Err(error).with_context(cannot);
         }
         Ok(())
     }
+}
+
+fn scratch(above: &Path) -> std::io::Result<tempfile::TempDir> {
+    tempfile::Builder::new().prefix(".microconv-").tempdir_in(above)
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>> {
