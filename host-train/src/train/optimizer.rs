@@ -110,7 +110,7 @@ mod tests {
                     };
                 }
             }
-            let found = value.into_data().to_vec::<f32>().unwrap();
+            let found = value.try_into_vec_as::<f32>().unwrap();
             for (found, expected) in found.iter().zip(expected) {
                 assert!(
                     (f64::from(*found) - expected).abs() < 2e-5,
