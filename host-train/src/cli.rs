@@ -6,9 +6,20 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+// These shadow the standard macros in all commands, which panic when the
+// reader of a pipe is gone (`microconv inspect … | head`).
+macro_rules! print {
+    ($($arguments:tt)*) => { $crate::cli::output::text(format_args!($($arguments)*)) };
+}
+macro_rules! println {
+    () => { print!("\n") };
+    ($($arguments:tt)*) => { print!("{}\n", format_args!($($arguments)*)) };
+}
+
 mod evaluate;
 mod files;
 mod inspect;
+mod output;
 mod progress;
 mod quantize;
 mod run;
@@ -36,7 +47,7 @@ enum Command {
 /// as `error: …` on one line of stderr.
 pub fn main() -> ExitCode {
     // Wrong usage ends here, with clap's message and status 2.
-    match run(Cli::parse().command) {
+    match run(Cli::parse().command).and_then(|()| output::finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // `{:#}` joins the causes with colons; a message never spans lines.

@@ -156,7 +156,9 @@ impl Destination {
 }
 
 fn scratch(above: &Path) -> std::io::Result<tempfile::TempDir> {
-    tempfile::Builder::new().prefix(".microconv-").tempdir_in(above)
+    // The kind alone: the path of a scratch folder says nothing to a user.
+    let scratch = tempfile::Builder::new().prefix(".microconv-").tempdir_in(above);
+    scratch.map_err(|error| error.kind().into())
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>> {

@@ -18,7 +18,7 @@ mod operators;
 mod optimizer;
 
 #[cfg(feature = "train")]
-pub use fit::{Observer, Outcome, Trainer, fit};
+pub use fit::{Observer, Outcome, Trainer, check, fit};
 #[cfg(feature = "train")]
 pub use initial::initial_weights;
 
@@ -48,9 +48,9 @@ impl OptimizerKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum LossKind {
-    /// `−t · ln p − (1 − t) · ln(1 − p)`.
+    /// `−t · ln p − (1 − t) · ln(1 − p)`, for values in [0, 1].
     BinaryCrossentropy,
-    /// `(p − t)²`.
+    /// Mean squared error.
     Mse,
 }
 

@@ -84,13 +84,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
 /// Runs the command.
 #[cfg(feature = "train")]
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    use anyhow::Context;
-
     use crate::run_folder::{Destination, Run};
     use crate::{arch::Architecture, data, train};
 
     // Everything that can be wrong is found before the first step.
     let architecture = Architecture::load(&args.model)?;
+    train::check(&architecture)?;
     let destination = Destination::prepare(&args.output)?;
     let mut data = data::load(args.data.as_deref(), &architecture.input, args.validation_split)?;
     if let Some(limit) = args.limit {
@@ -100,8 +99,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     print_summary(&args, &architecture, &data, &settings);
 
     let mut progress = progress::Progress::start(settings.epochs, data.train.len())?;
-    let outcome = train::fit(&architecture, &data, &settings, &mut progress)
-        .with_context(|| args.output.display().to_string())?;
+    let outcome = train::fit(&architecture, &data, &settings, &mut progress)?;
     drop(progress);
 
     let trainer = train::Trainer::new(&architecture, &outcome.weights, &settings)?;

@@ -41,6 +41,21 @@ pub struct Outcome {
     pub stopped: bool,
 }
 
+/// Checks that `architecture` is one that [`fit`] trains: an autoencoder.
+///
+/// # Errors
+/// When it does not give back the shape of its input.
+pub fn check(architecture: &Architecture) -> Result<()> {
+    ensure!(
+        architecture.output_shape() == architecture.input,
+        "{}: gives {:?} for an input of {:?}; an autoencoder must give back the shape of its input: change the last layers",
+        architecture.file,
+        architecture.output_shape(),
+        architecture.input
+    );
+    Ok(())
+}
+
 /// A network, its optimiser and loss: one call is one step.
 pub struct Trainer<'a> {
     network: Network<'a>,
@@ -61,13 +76,7 @@ impl<'a> Trainer<'a> {
         weights: &Weights,
         settings: &Settings,
     ) -> Result<Self> {
-        ensure!(
-            architecture.output_shape() == architecture.input,
-            "{}: gives {:?} for an input of {:?}; an autoencoder must give back the shape of its input: change the last layers",
-            architecture.file,
-            architecture.output_shape(),
-            architecture.input
-        );
+        check(architecture)?;
         let device = Device::flex();
         let network = Network::new(architecture, weights, &device)?;
         let optimizer =
@@ -195,6 +204,7 @@ pub fn fit(
     settings: &Settings,
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
+    let file = architecture.file.as_str();
     let start = initial_weights(architecture, settings.seed);
     let mut trainer = Trainer::new(architecture, &start, settings)?;
     let mut shuffles = ChaCha8Rng::seed_from_u64(settings.seed);
@@ -207,13 +217,14 @@ pub fn fit(
         let clock = Instant::now();
         order.shuffle(&mut shuffles);
         let Some(loss) = epoch(&mut trainer, data, settings, &order, number, observer)? else {
-            let weights = finished
-                .context("stopped before the first epoch was finished; nothing was written")?;
+            let weights = finished.with_context(|| {
+                format!("{file}: stopped before the first epoch was finished; nothing was written")
+            })?;
             return Ok(Outcome { weights, history, stopped: true });
         };
         let val_loss = trainer.evaluate(&data.test, settings.batch_size)?;
         let done = Epoch { loss, val_loss, seconds: clock.elapsed().as_secs_f64() };
-        diverged(val_loss)?;
+        diverged(file, val_loss)?;
         observer.epoch(number, &done);
         history.epochs.push(done);
         finished = Some(trainer.weights()?);
@@ -234,7 +245,7 @@ fn epoch(
     let (mut total, mut done) = (0.0, 0);
     for indices in order.chunks(settings.batch_size) {
         let loss = trainer.step(data.train.gather(indices))?;
-        diverged(loss)?;
+        diverged(&trainer.network.architecture.file, loss)?;
         total += f64::from(loss) * indices.len() as f64;
         done += indices.len();
         observer.step(number, done, order.len(), (total / done as f64) as f32);
@@ -245,12 +256,12 @@ fn epoch(
     Ok(Some((total / done.max(1) as f64) as f32))
 }
 
-fn diverged(loss: f32) -> Result<()> {
+fn diverged(file: &str, loss: f32) -> Result<()> {
     if loss.is_finite() {
         return Ok(());
     }
     bail!(
-        "the loss is no longer a number; train with a smaller --learning-rate; nothing was written"
+        "{file}: the loss is no longer a number; train with a smaller --learning-rate; nothing was written"
     )
 }
 
