@@ -228,3 +228,35 @@ fn what_cannot_be_trained_is_refused() {
     let error = fit(&architecture, &data, &settings, &mut quiet()).err().unwrap().to_string();
     assert!(error.contains("smaller --learning-rate"), "{error}");
 }
+
+/// What the trainer computes, the kernels compute from the lowered graph:
+/// layouts, borders, folded batch norms and all.
+#[test]
+fn the_kernels_run_what_was_trained() {
+    use crate::runner::{AlignedBytes, BackendName, Values, run_all};
+
+    let cases = CASES.map(|(name, layers)| (name, case(layers)));
+    let built_in =
+        Architecture::built_in_names().map(|name| (name, Architecture::load(name).unwrap()));
+    for (name, architecture) in cases.into_iter().chain(built_in) {
+        let shape: [usize; 3] = architecture.input.as_slice().try_into().unwrap();
+        let batch = images(shape, 3).gather(&[0, 1, 2]);
+        let settings = settings(OptimizerKind::Adam, 0.01, LossKind::Mse);
+        let start = initial_weights(&architecture, 9);
+        let mut trainer = Trainer::new(&architecture, &start, &settings).unwrap();
+        for _ in 0..3 {
+            trainer.step(batch.clone()).unwrap();
+        }
+        let expected = trainer.restore(batch.clone()).unwrap();
+        let graph = architecture.lower(&trainer.weights().unwrap()).unwrap();
+        let blob = crate::export::export(&graph, Default::default()).unwrap().blob;
+        let bytes = AlignedBytes::copy_of(&blob);
+        let model = microconv::model::Model::from_bytes(bytes.as_slice()).unwrap();
+        let found = run_all(&model, &[Values::F32(batch)], 3, BackendName::Scalar, &|| ()).unwrap();
+        let [Values::F32(found)] = found.as_slice() else { panic!("{name}: one float output") };
+        assert_eq!(found.len(), expected.len(), "{name}");
+        let worst = zip(found, &expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        // Sums of up to 784 products, in another order, before a sigmoid.
+        assert!(worst < 2e-6, "{name}: off by {worst}");
+    }
+}
