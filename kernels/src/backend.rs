@@ -4,6 +4,7 @@
 //! supplies the five micro-kernels, in files of the same names, and may take
 //! over a whole operator where a measurement justifies it.
 
+pub mod cortex_m;
 pub mod scalar;
 
 use crate::element::Element;
@@ -14,10 +15,12 @@ use crate::ops::{
 };
 use crate::view::{View, ViewMut};
 
+pub use cortex_m::CortexM;
 pub use scalar::Scalar;
 
 mod sealed {
     pub trait Sealed {}
+    impl Sealed for super::cortex_m::CortexM {}
     impl Sealed for super::scalar::Scalar {}
 }
 
@@ -147,5 +150,17 @@ pub trait Backend: sealed::Sealed + Kernels<i8> + Kernels<f32> {
     const NAME: &'static str;
 }
 
-/// The backend for this target; `--cfg microconv_backend="scalar"` forces the portable one.
-pub type Native = Scalar;
+cfg_select! {
+    microconv_backend = "scalar" => {
+        /// The backend for this target: the portable one was forced.
+        pub type Native = Scalar;
+    }
+    arm_dsp => {
+        /// The backend for this target; `--cfg microconv_backend="scalar"` forces the portable one.
+        pub type Native = CortexM;
+    }
+    _ => {
+        /// The backend for this target.
+        pub type Native = Scalar;
+    }
+}

@@ -1,0 +1,116 @@
+//! Cortex-M4, M7 and M33: two 16-bit lanes a register.
+//!
+//! Whether the target has the instructions is found by `build.rs` (`cfg(arm_dsp)`);
+//! elsewhere their plain-Rust twins run, so that this backend can be compared
+//! with the portable one on any machine. Operators that are not here, and all of
+//! `f32`, are the portable ones.
+
+#[cfg(arm_dsp)]
+#[path = "cortex_m/asm.rs"]
+mod insn;
+#[cfg(not(arm_dsp))]
+#[path = "cortex_m/model.rs"]
+mod insn;
+
+mod conv2d;
+mod dense;
+mod elementwise;
+mod epilogue;
+mod expand;
+mod linear;
+mod mac;
+mod pool2d;
+mod reduce;
+mod tile;
+mod transposed_conv2d;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use super::{Backend, Kernels, Scalar};
+use crate::epilogue::{Activate, Requantize};
+use crate::ops;
+use crate::view::{View, ViewMut};
+
+/// The backend for Arm's DSP extension.
+#[derive(Clone, Copy, Debug)]
+pub struct CortexM;
+
+impl Backend for CortexM {
+    const NAME: &'static str = "cortex_m";
+}
+
+impl Kernels<i8> for CortexM {
+    fn mac(acc: &mut [i32], x: &[i8], weights: &[i8], stride: usize) {
+        mac::i8(acc, x, weights, stride);
+    }
+    fn depthwise(acc: &mut [i32], x: &[i8], weights: &[i8]) {
+        <Scalar as Kernels<i8>>::depthwise(acc, x, weights);
+    }
+    fn reduce_max(out: &mut [i8], x: &[i8]) {
+        reduce::max(out, x);
+    }
+    fn reduce_sum(acc: &mut [i32], x: &[i8]) {
+        <Scalar as Kernels<i8>>::reduce_sum(acc, x);
+    }
+    fn finish(out: &mut [i8], acc: &[i32], first: usize, how: &Requantize<'_>) {
+        epilogue::requantize_all(out, acc, first, how);
+    }
+    fn average(out: &mut [i8], sum: &[i32], count: usize, bounds: (i8, i8)) {
+        <Scalar as Kernels<i8>>::average(out, sum, count, bounds);
+    }
+    fn conv2d_scratch(op: &ops::Conv2dGeometry) -> usize {
+        conv2d::scratch(op)
+    }
+    fn conv2d(op: &ops::Conv2d<'_, i8>, x: View<'_, i8>, y: ViewMut<'_, i8>, scratch: &mut [u8]) {
+        conv2d::run(op, x, y, scratch);
+    }
+    fn transposed_conv2d_scratch(op: &ops::TransposedConv2dGeometry) -> usize {
+        transposed_conv2d::scratch(op)
+    }
+    fn transposed_conv2d(
+        op: &ops::TransposedConv2d<'_, i8>,
+        x: View<'_, i8>,
+        y: ViewMut<'_, i8>,
+        scratch: &mut [u8],
+    ) {
+        transposed_conv2d::run(op, x, y, scratch);
+    }
+    fn dense_scratch(op: &ops::DenseGeometry) -> usize {
+        dense::scratch(op)
+    }
+    fn dense(op: &ops::Dense<'_, i8>, x: &[i8], y: &mut [i8], scratch: &mut [u8]) {
+        dense::run(op, x, y, scratch);
+    }
+    fn max_pool2d(op: &ops::MaxPool2d<i8>, x: View<'_, i8>, y: ViewMut<'_, i8>) {
+        pool2d::max(op, x, y);
+    }
+    fn average_pool2d(op: &ops::AveragePool2d<i8>, x: View<'_, i8>, y: ViewMut<'_, i8>) {
+        pool2d::average(op, x, y);
+    }
+    fn binary(op: &ops::Binary<i8>, a: &[i8], b: &[i8], y: &mut [i8]) {
+        elementwise::binary(op, a, b, y);
+    }
+}
+
+impl Kernels<f32> for CortexM {
+    fn mac(acc: &mut [f32], x: &[f32], weights: &[f32], stride: usize) {
+        <Scalar as Kernels<f32>>::mac(acc, x, weights, stride);
+    }
+    fn depthwise(acc: &mut [f32], x: &[f32], weights: &[f32]) {
+        <Scalar as Kernels<f32>>::depthwise(acc, x, weights);
+    }
+    fn reduce_max(out: &mut [f32], x: &[f32]) {
+        <Scalar as Kernels<f32>>::reduce_max(out, x);
+    }
+    fn reduce_sum(acc: &mut [f32], x: &[f32]) {
+        <Scalar as Kernels<f32>>::reduce_sum(acc, x);
+    }
+    fn finish(out: &mut [f32], acc: &[f32], first: usize, how: &Activate<'_>) {
+        <Scalar as Kernels<f32>>::finish(out, acc, first, how);
+    }
+    fn average(out: &mut [f32], sum: &[f32], count: usize, bounds: (f32, f32)) {
+        <Scalar as Kernels<f32>>::average(out, sum, count, bounds);
+    }
+}

@@ -1,0 +1,455 @@
+//! The instructions: every `unsafe` of this backend.
+//!
+//! Functions check the lengths of their slices once, then run a loop or one
+//! instruction; `model.rs` holds the same functions in plain Rust. Nothing is
+//! `pure`: the compiler may not move these blocks, so that loads stay in groups.
+#![allow(unsafe_code, reason = "inline assembly; each block states why it is sound")]
+
+use core::arch::{asm, naked_asm};
+
+use super::tile::{BLOCK_BYTES, Descriptor, UNROLL};
+
+/// [`super::tile`] of which the caller has checked every range.
+#[inline(always)]
+pub(super) fn tile(descriptor: &mut Descriptor<'_>) {
+    const { assert!(UNROLL == 12 && BLOCK_BYTES == 44) };
+    let mut words: [usize; 11] = [
+        0,
+        0,
+        descriptor.segments.as_ptr_range().end as usize,
+        descriptor.x.as_ptr() as usize,
+        descriptor.pairs * 8,
+        (UNROLL - descriptor.pairs % UNROLL) % UNROLL * BLOCK_BYTES,
+        descriptor.acc.as_mut_ptr() as usize,
+        descriptor.groups,
+        descriptor.segments.as_ptr() as usize,
+        descriptor.pitch,
+        descriptor.weights.as_ptr() as usize,
+    ];
+    // SAFETY: `Descriptor::new` has checked that segments, weights, sums and
+    // everything that `segments` and `pitch` reach in `x` lie inside their slices.
+    unsafe { tile_3x2(words.as_mut_ptr()) }
+}
+
+/// r0–r5 sums, r6–r8 inputs, r9 r10 weights, r11 and r12 inputs and their pitch, lr weights.
+/// On the stack, in words: end of segment, next segment, last segment, inputs, bytes
+/// of a segment, entry, sums, groups left, first segment.
+///
+/// # Safety
+/// `words` are those of [`tile`].
+#[unsafe(naked)]
+unsafe extern "C" fn tile_3x2(words: *mut usize) {
+    naked_asm!(
+        ".macro microconv_pair",
+        "ldr.w r7, [r11, r12]",
+        "ldr.w r8, [r11, r12, lsl #1]",
+        "ldr.w r6, [r11], #4",
+        "ldr.w r9, [lr], #4",
+        "ldr.w r10, [lr], #4",
+        "smlad r1, r7, r9, r1",
+        "smlad r4, r7, r10, r4",
+        "smlad r2, r8, r9, r2",
+        "smlad r5, r8, r10, r5",
+        "smlad r0, r6, r9, r0",
+        "smlad r3, r6, r10, r3",
+        ".endm",
+        "push {{r4-r11, lr}}",
+        "sub sp, sp, #36",
+        "ldmia r0, {{r1-r11}}",
+        "mov r12, r10",
+        "mov lr, r11",
+        "adr r11, 4f",
+        "add r6, r6, r11",
+        "orr r6, r6, #1",
+        "mov r11, sp",
+        "stmia r11, {{r1-r9}}",
+        // Two channels: their biases begin the sums of three pixels.
+        "2:",
+        "ldr r8, [sp, #32]",
+        "ldr r0, [lr], #4",
+        "ldr r3, [lr], #4",
+        "mov r1, r0",
+        "mov r2, r0",
+        "mov r4, r3",
+        "mov r5, r3",
+        "3:",
+        "ldr r11, [r8], #4",
+        "ldr r6, [sp, #12]",
+        "ldr r9, [sp, #16]",
+        "ldr r10, [sp, #20]",
+        "str r8, [sp, #4]",
+        "add r11, r11, r6",
+        "add r9, r9, lr",
+        "str r9, [sp, #0]",
+        "bx r10",
+        ".p2align 2",
+        "4:",
+        ".rept 12",
+        "microconv_pair",
+        ".endr",
+        "ldr r6, [sp, #0]",
+        "cmp lr, r6",
+        "bne.w 4b",
+        "ldr r8, [sp, #4]",
+        "ldr r6, [sp, #8]",
+        "cmp r8, r6",
+        "bne.w 3b",
+        "ldr r6, [sp, #24]",
+        "ldr r7, [sp, #28]",
+        "stmia r6!, {{r0-r5}}",
+        "str r6, [sp, #24]",
+        "subs r7, r7, #1",
+        "str r7, [sp, #28]",
+        "bne.w 2b",
+        "add sp, sp, #36",
+        "pop {{r4-r11, pc}}",
+        ".purgem microconv_pair",
+    )
+}
+
+/// `ssat8(zero_point + round(acc · mantissa / 2^(31 + n)))` with TFLite's double rounding,
+/// for `n` in 1…31 and `|acc| < 2^30`.
+#[inline(always)]
+pub(super) fn requantize(acc: i32, mantissa: i32, n: i32, zero_point: i32) -> i32 {
+    let code;
+    // SAFETY: registers and flags only. `asrs` leaves the last bit that it shifts
+    // out in the carry, which `adc` adds: rounding to nearest, ties upwards; the
+    // subtraction of one from negative values before it makes that "away from zero".
+    unsafe {
+        asm!(
+            "lsl {x}, {x}, #1",
+            "smmulr {x}, {x}, {m}",
+            "add {x}, {x}, {x}, asr #31",
+            "asrs {x}, {x}, {n}",
+            "adc {x}, {x}, {z}",
+            "ssat {x}, #8, {x}",
+            x = inlateout(reg) acc => code,
+            m = in(reg) mantissa,
+            n = in(reg) n,
+            z = in(reg) zero_point,
+            options(nomem, nostack),
+        );
+    }
+    code
+}
+
+/// Widens `x` to the first `x.len()` elements of `out`, in order.
+#[inline(always)]
+pub(super) fn widen(x: &[i8], out: &mut [i16]) {
+    let words = x.len().min(out.len()) / 4;
+    let (head, tail) = x.split_at(words * 4);
+    if words != 0 {
+        // SAFETY: reads `words` words of `x` and writes twice as many of `out`, both
+        // of which hold as many; loads of one word need no alignment, `out` is
+        // aligned to 2 and written by single `str`, which needs none either.
+        unsafe {
+            asm!(
+                "2:",
+                "ldr {a}, [{x}], #4",
+                "sxtb16 {b}, {a}",
+                "sxtb16 {a}, {a}, ror #8",
+                "pkhbt {c}, {b}, {a}, lsl #16",
+                "pkhtb {a}, {a}, {b}, asr #16",
+                "str {c}, [{o}], #4",
+                "str {a}, [{o}], #4",
+                "subs {n}, {n}, #1",
+                "bne 2b",
+                x = inout(reg) head.as_ptr() => _,
+                o = inout(reg) out.as_mut_ptr() => _,
+                n = inout(reg) words => _,
+                a = out(reg) _,
+                b = out(reg) _,
+                c = out(reg) _,
+                options(nostack),
+            );
+        }
+    }
+    for (out, &x) in out.iter_mut().skip(words * 4).zip(tail) {
+        *out = i16::from(x);
+    }
+}
+
+/// Widens four at a time to `[x0, x2, x1, x3]`; a rest of `x.len() % 4` is left alone.
+#[inline(always)]
+pub(super) fn widen_split(x: &[i8], out: &mut [i16]) {
+    let words = x.len().min(out.len()) / 4;
+    if words == 0 {
+        return;
+    }
+    // SAFETY: as in `widen`.
+    unsafe {
+        asm!(
+            "2:",
+            "ldr {a}, [{x}], #4",
+            "sxtb16 {b}, {a}",
+            "sxtb16 {a}, {a}, ror #8",
+            "str {b}, [{o}], #4",
+            "str {a}, [{o}], #4",
+            "subs {n}, {n}, #1",
+            "bne 2b",
+            x = inout(reg) x.as_ptr() => _,
+            o = inout(reg) out.as_mut_ptr() => _,
+            n = inout(reg) words => _,
+            a = out(reg) _,
+            b = out(reg) _,
+            options(nostack),
+        );
+    }
+}
+
+/// `out[4·j..] = [a[2j], a[2j + 1], b[2j], b[2j + 1]]` for four elements at a time;
+/// a rest of `a.len() % 4` is left alone.
+#[inline(always)]
+pub(super) fn interleave(a: &[i8], b: &[i8], out: &mut [i16]) {
+    let words = (a.len().min(b.len()) / 4).min(out.len() / 8);
+    if words == 0 {
+        return;
+    }
+    // SAFETY: reads `words` words of `a` and of `b` and writes four times as many
+    // of `out`; all hold as many, and single loads and stores need no alignment.
+    unsafe {
+        asm!(
+            "2:",
+            "ldr {a}, [{pa}], #4",
+            "ldr {b}, [{pb}], #4",
+            "sxtb16 {c}, {a}",
+            "sxtb16 {a}, {a}, ror #8",
+            "pkhbt {d}, {c}, {a}, lsl #16",
+            "pkhtb {a}, {a}, {c}, asr #16",
+            "str {d}, [{o}], #4",
+            "sxtb16 {c}, {b}",
+            "sxtb16 {b}, {b}, ror #8",
+            "pkhbt {d}, {c}, {b}, lsl #16",
+            "pkhtb {b}, {b}, {c}, asr #16",
+            "str {d}, [{o}], #4",
+            "str {a}, [{o}], #4",
+            "str {b}, [{o}], #4",
+            "subs {n}, {n}, #1",
+            "bne 2b",
+            pa = inout(reg) a.as_ptr() => _,
+            pb = inout(reg) b.as_ptr() => _,
+            o = inout(reg) out.as_mut_ptr() => _,
+            n = inout(reg) words => _,
+            a = out(reg) _,
+            b = out(reg) _,
+            c = out(reg) _,
+            d = out(reg) _,
+            options(nostack),
+        );
+    }
+}
+
+/// `acc[o] += Σ x · w[o · stride..]` over four rows and the whole words of `x`, which
+/// is as [`widen_split`] leaves it; a rest of `x.len() % 4` is left out.
+#[inline(always)]
+pub(super) fn dot4(acc: &mut [i32; 4], x: &[i16], weights: &[i8], stride: usize) {
+    let words = x.len() / 4;
+    let reach = stride.saturating_mul(3).saturating_add(words * 4);
+    if words == 0 || weights.len() < reach {
+        return;
+    }
+    let entry = (4 - words % 4) % 4 * 88;
+    let end = x.as_ptr().wrapping_add(words * 4);
+    let mut arguments: [usize; 5] =
+        [x.as_ptr() as usize, weights.as_ptr() as usize, stride, end as usize, entry];
+    // SAFETY: reads `words · 8` bytes of `x`, and `words · 4` bytes from each of four
+    // rows, the last of which ends at `reach`.
+    unsafe { dot_1x4(acc, &mut arguments) }
+}
+
+/// r0 and r1 rows 0 and 2, r2 stride, r3–r6 sums, r7 inputs, r8 their end, r9–lr operands.
+///
+/// # Safety
+/// The arguments are those of [`dot4`].
+#[unsafe(naked)]
+unsafe extern "C" fn dot_1x4(acc: *mut [i32; 4], arguments: *mut [usize; 5]) {
+    naked_asm!(
+        "push {{r0, r4-r11, lr}}",
+        "ldmia r0, {{r3-r6}}",
+        "ldmia r1, {{r7-r11}}",
+        "mov r0, r8",
+        "mov r2, r9",
+        "mov r8, r10",
+        "add r1, r0, r2, lsl #1",
+        "adr r9, 2f",
+        "add r9, r9, r11",
+        "orr r9, r9, #1",
+        "bx r9",
+        ".p2align 2",
+        "2:",
+        ".rept 4",
+        "ldr.w r9, [r7], #4",
+        "ldr.w r10, [r7], #4",
+        "ldr.w r12, [r0, r2]",
+        "ldr.w r11, [r0], #4",
+        "sxtb16 lr, r11",
+        "sxtb16 r11, r11, ror #8",
+        "smlad r3, lr, r9, r3",
+        "smlad r3, r11, r10, r3",
+        "sxtb16 lr, r12",
+        "sxtb16 r12, r12, ror #8",
+        "smlad r4, lr, r9, r4",
+        "smlad r4, r12, r10, r4",
+        "ldr.w r12, [r1, r2]",
+        "ldr.w r11, [r1], #4",
+        "sxtb16 lr, r11",
+        "sxtb16 r11, r11, ror #8",
+        "smlad r5, lr, r9, r5",
+        "smlad r5, r11, r10, r5",
+        "sxtb16 lr, r12",
+        "sxtb16 r12, r12, ror #8",
+        "smlad r6, lr, r9, r6",
+        "smlad r6, r12, r10, r6",
+        ".endr",
+        "cmp r7, r8",
+        "bne.w 2b",
+        "pop {{r0}}",
+        "stmia r0, {{r3-r6}}",
+        "pop {{r4-r11, pc}}",
+    )
+}
+
+/// `acc + Σ x[k] · w[k]` over the whole words of both; a rest is left out.
+#[inline(always)]
+pub(super) fn dot(acc: i32, x: &[i8], weights: &[i8]) -> i32 {
+    let words = x.len().min(weights.len()) / 4;
+    let mut sum = acc;
+    if words != 0 {
+        // SAFETY: reads `words` words of both slices, by single loads.
+        unsafe {
+            asm!(
+                "2:",
+                "ldr {a}, [{x}], #4",
+                "ldr {b}, [{w}], #4",
+                "sxtb16 {c}, {a}",
+                "sxtb16 {d}, {b}",
+                "sxtb16 {a}, {a}, ror #8",
+                "sxtb16 {b}, {b}, ror #8",
+                "smlad {s}, {c}, {d}, {s}",
+                "smlad {s}, {a}, {b}, {s}",
+                "subs {n}, {n}, #1",
+                "bne 2b",
+                x = inout(reg) x.as_ptr() => _,
+                w = inout(reg) weights.as_ptr() => _,
+                n = inout(reg) words => _,
+                s = inout(reg) sum,
+                a = out(reg) _,
+                b = out(reg) _,
+                c = out(reg) _,
+                d = out(reg) _,
+                options(nostack, readonly),
+            );
+        }
+    }
+    sum
+}
+
+/// `out[i] = max(out[i], x[i])` over the whole words of both; a rest is left alone.
+#[inline(always)]
+pub(super) fn max_into(out: &mut [i8], x: &[i8]) {
+    let words = out.len().min(x.len()) / 4;
+    if words == 0 {
+        return;
+    }
+    // SAFETY: reads `words` words of `x`, reads and writes as many of `out`, by single
+    // loads and stores; `sel` follows the flags of `ssub8`.
+    unsafe {
+        asm!(
+            "2:",
+            "ldr {a}, [{o}]",
+            "ldr {b}, [{x}], #4",
+            "ssub8 {c}, {a}, {b}",
+            "sel {a}, {a}, {b}",
+            "str {a}, [{o}], #4",
+            "subs {n}, {n}, #1",
+            "bne 2b",
+            x = inout(reg) x.as_ptr() => _,
+            o = inout(reg) out.as_mut_ptr() => _,
+            n = inout(reg) words => _,
+            a = out(reg) _,
+            b = out(reg) _,
+            c = out(reg) _,
+            options(nostack),
+        );
+    }
+}
+
+/// One output row of a 2 × 2 max-pool of stride 2 over two rows of `channels`, a multiple of four.
+#[inline(always)]
+pub(super) fn max_2x2(top: &[i8], bottom: &[i8], channels: usize, out: &mut [i8]) {
+    let words = channels / 4;
+    let pixels = out.len() / (words * 4).max(1);
+    let read = pixels * words * 8;
+    if words == 0 || pixels == 0 || top.len() < read || bottom.len() < read {
+        return;
+    }
+    // SAFETY: each of `pixels` turns reads two cells of `words` words from both rows,
+    // `read` bytes in all, and writes one cell of `out`; `sel` follows the flags of `ssub8`.
+    unsafe {
+        asm!(
+            "2:",
+            "mov {n}, {words}",
+            "3:",
+            "ldr {a}, [{t}, {pitch}]",
+            "ldr {c}, [{u}, {pitch}]",
+            "ldr {b}, [{t}], #4",
+            "ldr {d}, [{u}], #4",
+            "ssub8 {e}, {a}, {b}",
+            "sel {a}, {a}, {b}",
+            "ssub8 {e}, {c}, {d}",
+            "sel {c}, {c}, {d}",
+            "ssub8 {e}, {a}, {c}",
+            "sel {a}, {a}, {c}",
+            "str {a}, [{o}], #4",
+            "subs {n}, {n}, #1",
+            "bne 3b",
+            "add {t}, {t}, {pitch}",
+            "add {u}, {u}, {pitch}",
+            "subs {p}, {p}, #1",
+            "bne 2b",
+            t = inout(reg) top.as_ptr() => _,
+            u = inout(reg) bottom.as_ptr() => _,
+            o = inout(reg) out.as_mut_ptr() => _,
+            p = inout(reg) pixels => _,
+            pitch = in(reg) words * 4,
+            words = in(reg) words,
+            n = out(reg) _,
+            a = out(reg) _,
+            b = out(reg) _,
+            c = out(reg) _,
+            d = out(reg) _,
+            e = out(reg) _,
+            options(nostack),
+        );
+    }
+}
+
+/// Adds four channels of `count` cells that lie `pitch` apart: bytes 0 and 2 to the
+/// halves of the first sum, 1 and 3 to those of the second.
+#[inline(always)]
+pub(super) fn sum_cells(sums: [u32; 2], x: &[i8], pitch: usize, count: usize) -> [u32; 2] {
+    let [mut even, mut odd] = sums;
+    if count == 0 || x.len() < (count - 1).saturating_mul(pitch).saturating_add(4) {
+        return sums;
+    }
+    // SAFETY: reads a word every `pitch` bytes, the last of which ends inside `x`.
+    unsafe {
+        asm!(
+            "2:",
+            "ldr {a}, [{x}]",
+            "add {x}, {x}, {pitch}",
+            "sxtab16 {e}, {e}, {a}",
+            "sxtab16 {o}, {o}, {a}, ror #8",
+            "subs {n}, {n}, #1",
+            "bne 2b",
+            x = inout(reg) x.as_ptr() => _,
+            n = inout(reg) count => _,
+            pitch = in(reg) pitch,
+            e = inout(reg) even,
+            o = inout(reg) odd,
+            a = out(reg) _,
+            options(nostack, readonly),
+        );
+    }
+    [even, odd]
+}

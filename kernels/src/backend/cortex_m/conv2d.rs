@@ -1,0 +1,85 @@
+//! Convolution.
+
+use super::CortexM;
+use super::epilogue::Finish;
+use super::expand::Weights;
+use super::linear::{Input, Linear};
+use super::window::{Layout, Line};
+use crate::ops::{self, Conv2d, Conv2dGeometry};
+use crate::view::{View, ViewMut};
+
+/// Bytes of one row of a pointwise convolution.
+const ROW_BYTES: usize = 4096;
+
+/// Both axes; cells of a pointwise convolution are regrouped to rows that fill tiles.
+const fn lines(g: &Conv2dGeometry) -> [Line; 2] {
+    let (mut rows, mut columns) = (Line::forward(&g.window.rows), Line::forward(&g.window.columns));
+    let dense = rows.taps == 1
+        && columns.taps == 1
+        && rows.stride == 1
+        && columns.stride == 1
+        && g.window.is_unpadded();
+    if dense {
+        let width = row_width(g.input.h * g.input.w, g.input.c);
+        (columns.input, columns.outputs) = (width, width);
+        (rows.input, rows.outputs) = (g.input.h * g.input.w / width, g.input.h * g.input.w / width);
+    }
+    [rows, columns]
+}
+
+/// The divisor of `cells` that wastes the least of a tile and whose row is not too long.
+const fn row_width(cells: usize, channels: usize) -> usize {
+    let (mut best, mut width) = (1, 1);
+    while width <= cells && width * channels * 2 <= ROW_BYTES {
+        // Tiles per cell, compared without a division: t(w) / w <= t(best) / best.
+        if cells.is_multiple_of(width) && width.div_ceil(3) * best <= best.div_ceil(3) * width {
+            best = width;
+        }
+        width += 1;
+    }
+    best
+}
+
+/// Bytes of scratch.
+pub(super) fn scratch(g: &Conv2dGeometry) -> usize {
+    let portable = ops::conv2d::scratch_bytes::<i8>(g);
+    if g.groups != 1 {
+        return portable;
+    }
+    let [rows, columns] = lines(g);
+    portable.max(Layout::new(&rows, &columns, g.input.c, g.output.c).bytes())
+}
+
+/// See [`Conv2d`].
+pub(super) fn run(
+    op: &Conv2d<'_, i8>,
+    x: View<'_, i8>,
+    mut y: ViewMut<'_, i8>,
+    scratch: &mut [u8],
+) {
+    let g = &op.geometry;
+    let needed = self::scratch(g) / 4;
+    let (_, words, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);
+    if g.groups != 1 || words.len() < needed {
+        return ops::conv2d::run::<i8, CortexM>(op, x, y, scratch);
+    }
+    let [rows, columns] = lines(g);
+    let layer = Linear {
+        rows,
+        columns,
+        weights: Weights {
+            data: op.weights,
+            bias: op.epilogue.bias,
+            outputs: g.output.c,
+            inputs: g.input.c,
+            kernel: [g.window.rows.kernel, g.window.columns.kernel],
+        },
+        finish: Finish::new(&op.epilogue, g.depth()),
+        width: columns.outputs,
+    };
+    let images = x.data().chunks_exact(g.input.image());
+    for (image, out) in images.zip(y.data_mut().chunks_exact_mut(g.output.image())) {
+        let input = Input { image, channels: g.input.c, zero_point: op.padding };
+        layer.run(&input, out, words);
+    }
+}

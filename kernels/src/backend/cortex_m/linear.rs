@@ -1,0 +1,230 @@
+//! Convolutions on the tile: rows are widened once into a ring, weights are
+//! expanded a block of channels at a time, and three pixels advance together.
+
+use super::epilogue::Finish;
+use super::expand::{self, Weights};
+use super::insn;
+use super::tile::{PIXELS, SUMS, Segments};
+use super::window::{Layout, Line, SEGMENTS};
+
+/// Groups whose sums are kept on the stack.
+const GROUPS: usize = 16;
+
+/// Where rows come from.
+pub(super) struct Input<'a> {
+    /// One image, `[rows.input][columns.input][channels]`.
+    pub(super) image: &'a [i8],
+    pub(super) channels: usize,
+    pub(super) zero_point: i8,
+}
+
+/// A convolution, or one phase of a transposed one.
+pub(super) struct Linear<'a> {
+    pub(super) rows: Line,
+    pub(super) columns: Line,
+    pub(super) weights: Weights<'a>,
+    pub(super) finish: Finish<'a>,
+    /// Cells of an output row.
+    pub(super) width: usize,
+}
+
+/// The rows that are widened at the moment.
+struct Ring<'a> {
+    data: &'a mut [i16],
+    /// The first row that is not there yet, counted from the first of output row 0.
+    next: usize,
+}
+
+impl Linear<'_> {
+    /// All outputs of one image; `y` is the whole image.
+    pub(super) fn run(&self, input: &Input<'_>, y: &mut [i8], scratch: &mut [i32]) {
+        let outputs = self.weights.outputs;
+        let layout = Layout::new(&self.rows, &self.columns, input.channels, outputs);
+        let words = layout.weight_words();
+        let (weights, rest) = scratch.split_at_mut(layout.groups * words);
+        let (ring, columns) = rest.split_at_mut(layout.ring_words());
+        let ring: &mut [i16] = bytemuck::cast_slice_mut(ring);
+        let columns: &mut [i16] = bytemuck::cast_slice_mut(columns);
+        for first in (0..outputs).step_by(2 * layout.groups) {
+            let channels = (outputs - first).min(2 * layout.groups);
+            for (group, words) in weights.chunks_exact_mut(words).enumerate() {
+                let channel = first + 2 * group;
+                if channel < first + channels {
+                    expand::group(&self.weights, self, &layout, channel, words);
+                }
+            }
+            let mut ring = Ring { data: ring, next: 0 };
+            for oy in 0..self.rows.outputs {
+                self.widen(input, &layout, &mut ring, oy);
+                self.row(
+                    &layout,
+                    input.channels,
+                    oy,
+                    [first, channels],
+                    weights,
+                    ring.data,
+                    columns,
+                    y,
+                );
+            }
+        }
+    }
+
+    /// Brings the rows of output row `oy` into the ring.
+    fn widen(&self, input: &Input<'_>, layout: &Layout, ring: &mut Ring<'_>, oy: usize) {
+        let begin = oy * self.rows.stride;
+        for v in ring.next.max(begin)..begin + layout.ring {
+            let at = v % layout.ring * layout.row;
+            let Some(row) = ring.data.get_mut(at..at + layout.row) else { return };
+            let iy = self.rows.start + v as isize;
+            let source = usize::try_from(iy).ok().filter(|&iy| iy < self.rows.input).map(|iy| {
+                let len = self.columns.input * input.channels;
+                &input.image[iy * len..(iy + 1) * len]
+            });
+            self.widen_row(input, layout, source, row);
+        }
+        ring.next = begin + layout.ring;
+    }
+
+    fn widen_row(&self, input: &Input<'_>, layout: &Layout, x: Option<&[i8]>, row: &mut [i16]) {
+        let zero = i16::from(input.zero_point);
+        let Some(x) = x else {
+            fill(row, zero);
+            return;
+        };
+        let start = self.columns.start;
+        let skip = start.max(0) as usize;
+        let before = start.min(0).unsigned_abs().min(layout.cells);
+        let inside = self.columns.input.saturating_sub(skip).min(layout.cells - before);
+        let (head, rest) = row.split_at_mut(before * input.channels);
+        let (body, tail) = rest.split_at_mut(inside * input.channels);
+        fill(head, zero);
+        insn::widen(&x[skip * input.channels..(skip + inside) * input.channels], body);
+        fill(tail, zero);
+    }
+
+    /// One row of outputs, `channels` of them from `first` on.
+    #[expect(clippy::too_many_arguments, reason = "the four buffers are parts of one scratch")]
+    fn row(
+        &self,
+        layout: &Layout,
+        inputs: usize,
+        oy: usize,
+        [first, channels]: [usize; 2],
+        weights: &[i32],
+        ring: &[i16],
+        columns: &mut [i16],
+        y: &mut [i8],
+    ) {
+        let mut starts = [0u32; SEGMENTS];
+        let begin = oy * self.rows.stride;
+        let ring_row = |ky: usize| (begin + ky * self.rows.step) % layout.ring * layout.row;
+        if !layout.columns {
+            let per_row = layout.segments / self.rows.taps;
+            for (s, start) in starts.iter_mut().take(layout.segments).enumerate() {
+                let (ky, kx) = (s / per_row, s % per_row);
+                *start = 2 * (ring_row(ky) + kx * self.columns.step * inputs) as u32;
+            }
+        }
+        let step = self.columns.stride * inputs;
+        let pitch = if layout.columns { layout.pairs * 4 } else { 2 * step };
+        let starts = &starts[..layout.segments];
+        let Some(segments) = Segments::new(starts, layout.pairs, pitch) else { return };
+        let line = (self.rows.first + oy * self.rows.every) * self.width;
+        for tile in 0..self.columns.outputs.div_ceil(PIXELS) {
+            let x = if layout.columns {
+                for (pixel, column) in columns.chunks_exact_mut(layout.pairs * 2).enumerate() {
+                    self.column(inputs, ring, ring_row, (tile * PIXELS + pixel) * step, column);
+                }
+                &*columns
+            } else {
+                ring.get(tile * PIXELS * step..).unwrap_or(&[])
+            };
+            let cell = line + self.columns.first + tile * PIXELS * self.columns.every;
+            let count = (self.columns.outputs - tile * PIXELS).min(PIXELS);
+            self.tile(layout, &segments, x, weights, [first, channels], [cell, count], y);
+        }
+    }
+
+    /// Copies one window.
+    #[inline(always)]
+    fn column(
+        &self,
+        inputs: usize,
+        ring: &[i16],
+        ring_row: impl Fn(usize) -> usize,
+        at: usize,
+        column: &mut [i16],
+    ) {
+        let joined = self.columns.step == 1;
+        let (runs, run) =
+            if joined { (1, self.columns.taps * inputs) } else { (self.columns.taps, inputs) };
+        let mut to = 0;
+        for ky in 0..self.rows.taps {
+            for kx in 0..runs {
+                let from = ring_row(ky) + at + kx * self.columns.step * inputs;
+                let Some(x) = ring.get(from..from + run) else { return };
+                let Some(out) = column.get_mut(to..to + run) else { return };
+                for (out, &x) in out.iter_mut().zip(x) {
+                    *out = x;
+                }
+                to += run;
+            }
+        }
+    }
+
+    /// Three pixels (or the `count` that are left) of all channels of the block.
+    #[expect(clippy::too_many_arguments, reason = "operands of one tile")]
+    #[inline(always)]
+    fn tile(
+        &self,
+        layout: &Layout,
+        segments: &Segments<'_>,
+        x: &[i16],
+        weights: &[i32],
+        [first, channels]: [usize; 2],
+        [cell, count]: [usize; 2],
+        y: &mut [i8],
+    ) {
+        let mut acc = [0i32; SUMS * GROUPS];
+        let outputs = self.weights.outputs;
+        let blocks = weights.chunks(GROUPS * layout.weight_words());
+        for (block, weights) in blocks.enumerate() {
+            let skip = block * GROUPS * 2;
+            let channels = channels.saturating_sub(skip).min(GROUPS * 2);
+            if channels == 0 {
+                return;
+            }
+            let groups = channels.div_ceil(2);
+            let Some(mut tile) = segments.tile(&mut acc, x, weights, groups) else { return };
+            insn::tile(&mut tile);
+            let mut spare = [[0i8; GROUPS * 2]; 2];
+            let [spare_b, spare_c] = &mut spare;
+            let mut at = y.get_mut(cell * outputs + first + skip..).unwrap_or(&mut []);
+            let step = self.columns.every * outputs;
+            let mut out: [&mut [i8]; PIXELS] = [&mut [], spare_b, spare_c];
+            for out in out.iter_mut().take(count) {
+                let split = step.min(at.len());
+                let (pixel, rest) = core::mem::take(&mut at).split_at_mut(split);
+                (*out, at) = (pixel, rest);
+            }
+            for out in &mut out {
+                let len = channels.min(out.len());
+                *out = &mut core::mem::take(out)[..len];
+            }
+            self.finish.pixels(&acc, first + skip, out);
+        }
+    }
+}
+
+/// `fill` that does not become a call.
+fn fill(row: &mut [i16], value: i16) {
+    let word = i32::from(value) & 0xffff | i32::from(value) << 16;
+    let (head, words, tail) = bytemuck::pod_align_to_mut::<i16, i32>(row);
+    for cell in head.iter_mut().chain(tail) {
+        *cell = value;
+    }
+    for cell in words {
+        *cell = word;
+    }
+}

@@ -1,0 +1,120 @@
+//! The functions of `asm.rs` in plain Rust, for every core without their instructions:
+//! the backend is compiled, tested and interpreted through these on any machine.
+
+use super::tile::{Descriptor, PIXELS, SUMS, Segments};
+
+/// Sums of a descriptor's groups.
+pub(super) fn tile(descriptor: &mut Descriptor<'_>) {
+    let Descriptor { acc, x, segments, pairs, pitch, weights, groups } = descriptor;
+    let words = Segments::weight_words(segments.len(), *pairs);
+    let tiles = acc.chunks_exact_mut(SUMS).zip(weights.chunks_exact(words));
+    for (sums, weights) in tiles.take(*groups) {
+        let (biases, weights) = weights.split_at(2);
+        for (sums, &bias) in sums.chunks_exact_mut(PIXELS).zip(biases) {
+            sums.fill(bias);
+        }
+        let mut weights = weights.chunks_exact(2);
+        for &start in segments.iter() {
+            for (pair, words) in weights.by_ref().take(*pairs).enumerate() {
+                for pixel in 0..PIXELS {
+                    let at = (start as usize + pixel * *pitch) / 2 + 2 * pair;
+                    for (channel, &word) in words.iter().enumerate() {
+                        let (low, high) = (i32::from(word as i16), word >> 16);
+                        let dot = i32::from(x[at])
+                            .wrapping_mul(low)
+                            .wrapping_add(i32::from(x[at + 1]).wrapping_mul(high));
+                        let sum = &mut sums[channel * PIXELS + pixel];
+                        *sum = sum.wrapping_add(dot);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `ssat8(zero_point + round(acc · mantissa / 2^(31 + n)))` with TFLite's double rounding,
+/// for `n` in 1…31 and `|acc| < 2^30`.
+pub(super) fn requantize(acc: i32, mantissa: i32, n: i32, zero_point: i32) -> i32 {
+    let doubled = i64::from(acc.wrapping_mul(2));
+    let high = ((doubled * i64::from(mantissa) + (1 << 31)) >> 32) as i32;
+    let high = high.wrapping_add(high >> 31);
+    let carry = (high >> (n - 1)) & 1;
+    ((high >> n) + carry + zero_point).clamp(-128, 127)
+}
+
+/// Widens `x` to the first `x.len()` elements of `out`, in order.
+pub(super) fn widen(x: &[i8], out: &mut [i16]) {
+    for (out, &x) in out.iter_mut().zip(x) {
+        *out = i16::from(x);
+    }
+}
+
+/// Widens four at a time to `[x0, x2, x1, x3]`; a rest of `x.len() % 4` is left alone.
+pub(super) fn widen_split(x: &[i8], out: &mut [i16]) {
+    for (out, x) in out.chunks_exact_mut(4).zip(x.chunks_exact(4)) {
+        out.copy_from_slice(&[x[0], x[2], x[1], x[3]].map(i16::from));
+    }
+}
+
+/// `out[4·j..] = [a[2j], a[2j + 1], b[2j], b[2j + 1]]` for four elements at a time;
+/// a rest of `a.len() % 4` is left alone.
+pub(super) fn interleave(a: &[i8], b: &[i8], out: &mut [i16]) {
+    let fours = a.chunks_exact(4).zip(b.chunks_exact(4));
+    for ((a, b), out) in fours.zip(out.chunks_exact_mut(8)) {
+        out.copy_from_slice(&[a[0], a[1], b[0], b[1], a[2], a[3], b[2], b[3]].map(i16::from));
+    }
+}
+
+/// `acc[o] += Σ x · w[o · stride..]` over four rows and the whole words of `x`, which
+/// is as [`widen_split`] leaves it; a rest of `x.len() % 4` is left out.
+pub(super) fn dot4(acc: &mut [i32; 4], x: &[i16], weights: &[i8], stride: usize) {
+    for (row, acc) in acc.iter_mut().enumerate() {
+        let row = weights.get(row * stride..).unwrap_or(&[]);
+        for (x, w) in x.chunks_exact(4).zip(row.chunks_exact(4)) {
+            for (&x, w) in x.iter().zip([w[0], w[2], w[1], w[3]]) {
+                *acc = acc.wrapping_add(i32::from(x) * i32::from(w));
+            }
+        }
+    }
+}
+
+/// `acc + Σ x[k] · w[k]` over the whole words of both; a rest is left out.
+pub(super) fn dot(acc: i32, x: &[i8], weights: &[i8]) -> i32 {
+    let count = x.len().min(weights.len()) / 4 * 4;
+    x[..count]
+        .iter()
+        .zip(weights)
+        .fold(acc, |sum, (&x, &w)| sum.wrapping_add(i32::from(x) * i32::from(w)))
+}
+
+/// `out[i] = max(out[i], x[i])` over the whole words of both; a rest is left alone.
+pub(super) fn max_into(out: &mut [i8], x: &[i8]) {
+    let count = out.len().min(x.len()) / 4 * 4;
+    for (out, &x) in out[..count].iter_mut().zip(x) {
+        *out = (*out).max(x);
+    }
+}
+
+/// One output row of a 2 × 2 max-pool of stride 2 over two rows of `channels`, a multiple of four.
+pub(super) fn max_2x2(top: &[i8], bottom: &[i8], channels: usize, out: &mut [i8]) {
+    let cells = top.chunks_exact(2 * channels).zip(bottom.chunks_exact(2 * channels));
+    for (out, (top, bottom)) in out.chunks_exact_mut(channels).zip(cells) {
+        for (c, out) in out.iter_mut().enumerate() {
+            *out = top[c].max(top[c + channels]).max(bottom[c]).max(bottom[c + channels]);
+        }
+    }
+}
+
+/// Adds four channels of `count` cells that lie `pitch` apart: bytes 0 and 2 to the
+/// halves of the first sum, 1 and 3 to those of the second.
+pub(super) fn sum_cells(sums: [u32; 2], x: &[i8], pitch: usize, count: usize) -> [u32; 2] {
+    let [mut even, mut odd] = sums;
+    let add = |sum: u32, low: i8, high: i8| {
+        let low = sum.wrapping_add(i32::from(low) as u32) & 0xffff;
+        low | (sum >> 16).wrapping_add(i32::from(high) as u32) << 16
+    };
+    for cell in x.chunks(pitch).take(count) {
+        (even, odd) = (add(even, cell[0], cell[2]), add(odd, cell[1], cell[3]));
+    }
+    [even, odd]
+}

@@ -1,0 +1,301 @@
+//! The backend beside the portable one, bit for bit, over random shapes.
+
+use std::format;
+use std::vec;
+use std::vec::Vec;
+
+use super::CortexM;
+use crate::backend::{Backend, Kernels, Scalar};
+use crate::epilogue::Requantize;
+use crate::ops::elementwise::{Combine8, Kind8};
+use crate::ops::{
+    AveragePool2d, Binary, Broadcast, Conv2d, Conv2dGeometry, Dense, DenseGeometry,
+    DepthwiseConv2d, MaxPool2d, Pool2dGeometry, TransposedConv2d, TransposedConv2dGeometry,
+};
+use crate::quant::Multiplier;
+use crate::view::{View, ViewMut};
+use crate::window::{Padding, Window, Window2d};
+
+/// Miri takes a thousand times as long.
+const CASES: u64 = if cfg!(miri) { 12 } else { 3000 };
+/// What stands around outputs and scratch.
+const CANARY: i8 = 0x55;
+
+/// Marsaglia's xorshift.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32
+    }
+
+    /// From `low` to `high`, both included.
+    fn range(&mut self, low: usize, high: usize) -> usize {
+        low + self.next() as usize % (high - low + 1)
+    }
+
+    fn codes(&mut self, count: usize) -> Vec<i8> {
+        (0..count).map(|_| self.next() as i8).collect()
+    }
+
+    fn window(&mut self, dilated: bool) -> Option<Window> {
+        let dilation = if dilated { [self.range(1, 3), self.range(1, 2)] } else { [1, 1] };
+        let padding = match self.range(0, 2) {
+            0 => Padding::Same,
+            1 => Padding::Valid,
+            _ => Padding::Explicit([
+                [self.range(0, 3), self.range(0, 3)],
+                [self.range(0, 3), self.range(0, 3)],
+            ]),
+        };
+        Window2d::new(self.range(1, 5), self.range(1, 5))
+            .stride(self.range(1, 3), self.range(1, 3))
+            .dilation(dilation[0], dilation[1])
+            .padding(padding)
+            .over(self.range(1, 9), self.range(1, 13))
+            .ok()
+    }
+
+    fn channels(&mut self) -> usize {
+        match self.range(0, 3) {
+            0 => 1,
+            1 => self.range(1, 4),
+            2 => self.range(5, 12),
+            _ => [16, 17, 33, 40][self.range(0, 3)],
+        }
+    }
+
+    fn end(&mut self, biases: usize, channels: usize) -> End {
+        let count = if self.range(0, 1) == 0 { 1 } else { channels };
+        let general = self.range(0, 2) == 0;
+        let shifts = (0..count).map(|_| {
+            let n = self.range(1, 14) as i32;
+            if general { 3 - n } else { -n }
+        });
+        let shifts = shifts.collect();
+        let mantissas = (0..count).map(|_| {
+            if self.range(0, 9) == 0 { 0 } else { (1 << 30) + self.range(0, (1 << 30) - 1) as i32 }
+        });
+        let mantissas = mantissas.collect();
+        let large = if self.range(0, 5) == 0 { 30 } else { 16 };
+        let bias = (0..biases).map(|_| (self.next() as i32) >> (32 - large)).collect();
+        let (min, max) = if self.range(0, 1) == 0 { (-128, 127) } else { (-100, 90) };
+        let table = (self.range(0, 3) == 0).then(|| core::array::from_fn(|_| self.next() as i8));
+        End { bias, mantissas, shifts, zero_point: self.next() as i8, min, max, table }
+    }
+}
+
+struct End {
+    bias: Vec<i32>,
+    mantissas: Vec<i32>,
+    shifts: Vec<i32>,
+    zero_point: i8,
+    min: i8,
+    max: i8,
+    table: Option<[i8; 256]>,
+}
+
+impl End {
+    fn requantize(&self) -> Requantize<'_> {
+        Requantize {
+            bias: &self.bias,
+            mantissas: &self.mantissas,
+            shifts: &self.shifts,
+            zero_point: self.zero_point.into(),
+            min: self.min,
+            max: self.max,
+            table: self.table.as_ref(),
+        }
+    }
+}
+
+/// Output and scratch with canaries around them; `run` gets exactly what it asked for.
+fn guarded(count: usize, scratch: usize, run: impl FnOnce(&mut [i8], &mut [u8])) -> Vec<i8> {
+    const MARGIN: usize = 32;
+    let mut y = vec![CANARY; count + 2 * MARGIN];
+    let mut words = vec![[CANARY as u8; 16]; scratch.div_ceil(16) + 4];
+    let bytes = words.as_flattened_mut();
+    run(&mut y[MARGIN..MARGIN + count], &mut bytes[MARGIN..MARGIN + scratch]);
+    assert!(y[..MARGIN].iter().chain(&y[MARGIN + count..]).all(|&code| code == CANARY));
+    let around = bytes[..MARGIN].iter().chain(&bytes[MARGIN + scratch..]);
+    assert!(around.copied().all(|byte| byte == CANARY as u8));
+    y[MARGIN..MARGIN + count].to_vec()
+}
+
+fn both(case: &str, run: impl Fn(bool) -> Vec<i8>) {
+    assert_eq!(run(true), run(false), "{case}");
+}
+
+#[test]
+fn convolutions() {
+    for seed in 0..CASES {
+        let mut random = Random::new(seed);
+        let Some(window) = random.window(true) else { continue };
+        let groups = if random.range(0, 7) == 0 { 2 } else { 1 };
+        let (inputs, outputs) = (random.channels() * groups, random.channels() * groups);
+        let g = Conv2dGeometry::new(window, random.range(1, 2), inputs, outputs, groups).unwrap();
+        let weights = random.codes(g.weights());
+        let (x, end) = (random.codes(g.input.count()), random.end(outputs, outputs));
+        let op = Conv2d::<i8>::new(g, &weights, random.next() as i8, end.requantize()).unwrap();
+        fn run<B: Backend>(op: &Conv2d<'_, i8>, x: &[i8]) -> Vec<i8> {
+            let g = *op.geometry();
+            guarded(g.output.count(), <B as Kernels<i8>>::conv2d_scratch(&g), |y, scratch| {
+                let (x, y) = (View::new(g.input, x).unwrap(), ViewMut::new(g.output, y).unwrap());
+                op.run_on::<B>(x, y, scratch).unwrap();
+            })
+        }
+        both(&format!("{seed} {g:?}"), |ours| {
+            if ours { run::<CortexM>(&op, &x) } else { run::<Scalar>(&op, &x) }
+        });
+    }
+}
+
+#[test]
+fn transposed_convolutions() {
+    for seed in 0..CASES {
+        let mut random = Random::new(seed);
+        let Some(window) = random.window(false) else { continue };
+        let (inputs, outputs) = (random.channels(), random.channels());
+        let n = random.range(1, 2);
+        let g = TransposedConv2dGeometry::new(window, n, inputs, outputs).unwrap();
+        let weights = random.codes(g.weights());
+        let (x, end) = (random.codes(g.input.count()), random.end(g.biases(), outputs));
+        let zero = random.next() as i8;
+        let op = TransposedConv2d::<i8>::new(g, &weights, zero, end.requantize()).unwrap();
+        fn run<B: Backend>(op: &TransposedConv2d<'_, i8>, x: &[i8]) -> Vec<i8> {
+            let g = *op.geometry();
+            let bytes = <B as Kernels<i8>>::transposed_conv2d_scratch(&g);
+            guarded(g.output.count(), bytes, |y, scratch| {
+                let (x, y) = (View::new(g.input, x).unwrap(), ViewMut::new(g.output, y).unwrap());
+                op.run_on::<B>(x, y, scratch).unwrap();
+            })
+        }
+        both(&format!("{seed} {g:?}"), |ours| {
+            if ours { run::<CortexM>(&op, &x) } else { run::<Scalar>(&op, &x) }
+        });
+    }
+}
+
+#[test]
+fn depthwise_convolutions() {
+    for seed in 0..CASES {
+        let mut random = Random::new(seed);
+        let Some(window) = random.window(true) else { continue };
+        let inputs = random.channels();
+        let outputs = inputs * [1, 1, 2, 3][random.range(0, 3)];
+        let g = Conv2dGeometry::new(window, random.range(1, 2), inputs, outputs, inputs).unwrap();
+        let weights = random.codes(g.window.taps() * outputs);
+        let (x, end) = (random.codes(g.input.count()), random.end(outputs, outputs));
+        let zero = random.next() as i8;
+        let op = DepthwiseConv2d::<i8>::new(g, &weights, zero, end.requantize()).unwrap();
+        fn run<B: Backend>(op: &DepthwiseConv2d<'_, i8>, x: &[i8]) -> Vec<i8> {
+            let g = *op.geometry();
+            let bytes = <B as Kernels<i8>>::depthwise_conv2d_scratch(&g);
+            guarded(g.output.count(), bytes, |y, scratch| {
+                let (x, y) = (View::new(g.input, x).unwrap(), ViewMut::new(g.output, y).unwrap());
+                op.run_on::<B>(x, y, scratch).unwrap();
+            })
+        }
+        both(&format!("{seed} {g:?}"), |ours| {
+            if ours { run::<CortexM>(&op, &x) } else { run::<Scalar>(&op, &x) }
+        });
+    }
+}
+
+#[test]
+fn dense_layers() {
+    for seed in 0..CASES {
+        let mut random = Random::new(seed);
+        let (inputs, units) = (random.range(1, 70), random.range(1, 20));
+        let g = DenseGeometry::new(random.range(1, 2), inputs, units).unwrap();
+        let weights = random.codes(inputs * units);
+        let (x, end) = (random.codes(g.batch * inputs), random.end(units, units));
+        let op = Dense::<i8>::new(g, &weights, end.requantize()).unwrap();
+        fn run<B: Backend>(op: &Dense<'_, i8>, x: &[i8]) -> Vec<i8> {
+            let g = *op.geometry();
+            let bytes = <B as Kernels<i8>>::dense_scratch(&g);
+            guarded(g.batch * g.units, bytes, |y, scratch| {
+                op.run_on::<B>(x, y, scratch).unwrap();
+            })
+        }
+        both(&format!("{seed} {g:?}"), |ours| {
+            if ours { run::<CortexM>(&op, &x) } else { run::<Scalar>(&op, &x) }
+        });
+    }
+}
+
+#[test]
+fn pools() {
+    for seed in 0..CASES {
+        let mut random = Random::new(seed);
+        let window = if random.range(0, 2) == 0 {
+            let (h, w) = (random.range(2, 9), random.range(2, 9));
+            Window2d::new(2, 2).stride(2, 2).over(h, w).ok()
+        } else {
+            random.window(false)
+        };
+        let channels = random.channels();
+        let Some(Ok(g)) = window.map(|window| Pool2dGeometry::new(window, 2, channels)) else {
+            continue;
+        };
+        let x = random.codes(g.input.count());
+        let (min, max) = if random.range(0, 1) == 0 { (-128, 127) } else { (-90, 80) };
+        fn run<B: Backend>(g: Pool2dGeometry, x: &[i8], bounds: (i8, i8)) -> Vec<i8> {
+            let op = MaxPool2d::new(g, bounds.0, bounds.1).unwrap();
+            let mut both = guarded(g.output.count(), 0, |y, _| {
+                let (x, y) = (View::new(g.input, x).unwrap(), ViewMut::new(g.output, y).unwrap());
+                op.run_on::<B>(x, y).unwrap();
+            });
+            let op = AveragePool2d::new(g, bounds.0, bounds.1).unwrap();
+            both.extend(guarded(g.output.count(), 0, |y, _| {
+                let (x, y) = (View::new(g.input, x).unwrap(), ViewMut::new(g.output, y).unwrap());
+                op.run_on::<B>(x, y).unwrap();
+            }));
+            both
+        }
+        both(&format!("{seed} {g:?}"), |ours| {
+            if ours { run::<CortexM>(g, &x, (min, max)) } else { run::<Scalar>(g, &x, (min, max)) }
+        });
+    }
+}
+
+#[test]
+fn sums() {
+    for seed in 0..CASES {
+        let mut random = Random::new(seed);
+        let count = random.range(1, 40);
+        let dims = [1, 1, 1, 1, random.range(1, 3), count];
+        let strides = [0, 0, 0, 0, if dims[4] == 1 { 0 } else { count }, 1];
+        let b = if random.range(0, 3) == 0 { [0, 0, 0, 0, 0, 1] } else { strides };
+        let broadcast = Broadcast { dims, a: strides, b };
+        let mut multiplier = |low: usize, high: usize| {
+            let mantissa = (1 << 30) + random.range(0, (1 << 30) - 1) as i32;
+            Multiplier { mantissa, shift: 3 - random.range(low, high) as i32 }
+        };
+        let multipliers = [multiplier(2, 8), multiplier(3, 8)];
+        let output = multiplier(2, 24);
+        let kind = [Kind8::Add, Kind8::Add, Kind8::Sub, Kind8::Mul][random.range(0, 3)];
+        let zero_points = [i32::from(random.next() as i8), i32::from(random.next() as i8)];
+        let zero_point = i32::from(random.next() as i8);
+        let (min, max) = if random.range(0, 1) == 0 { (-128, 127) } else { (-70, 60) };
+        let how = Combine8 { kind, zero_points, multipliers, output, zero_point, min, max };
+        let op = Binary::<i8>::new(broadcast, how).unwrap();
+        let (a, b) = (random.codes(dims[4] * count), random.codes(dims[4] * count));
+        both(&format!("{seed} {how:?}"), |ours| {
+            guarded(a.len(), 0, |y, _| {
+                if ours {
+                    op.run_on::<CortexM>(&a, &b, y).unwrap();
+                } else {
+                    op.run_on::<Scalar>(&a, &b, y).unwrap();
+                }
+            })
+        });
+    }
+}

@@ -1,0 +1,157 @@
+//! What a convolution and each phase of a transposed one have in common.
+
+use super::tile::{PIXELS, Segments};
+use crate::window::Axis;
+
+/// Most segments of a window; a window of more is copied to columns.
+pub(super) const SEGMENTS: usize = 16;
+/// Bytes of expanded weights that are kept at once, unless two channels take more.
+const WEIGHT_BYTES: usize = 8192;
+
+/// One axis: output `i` reads inputs `start + i · stride + t · step` for taps `t`.
+#[derive(Clone, Copy)]
+pub(super) struct Line {
+    pub(super) input: usize,
+    /// Input of the first tap of output 0; may lie outside.
+    pub(super) start: isize,
+    pub(super) stride: usize,
+    pub(super) step: usize,
+    pub(super) taps: usize,
+    /// Number of outputs, the place of the first, and their distance.
+    pub(super) outputs: usize,
+    pub(super) first: usize,
+    pub(super) every: usize,
+    /// Tap `t` has the weight `weight + t · weight_step`; none when `empty`.
+    pub(super) weight: isize,
+    pub(super) weight_step: isize,
+    pub(super) empty: bool,
+}
+
+impl Line {
+    /// An axis of a convolution.
+    pub(super) const fn forward(axis: &Axis) -> Self {
+        Self {
+            input: axis.input,
+            start: -(axis.pad as isize),
+            stride: axis.stride,
+            step: axis.dilation,
+            taps: axis.kernel,
+            outputs: axis.output,
+            first: 0,
+            every: 1,
+            weight: 0,
+            weight_step: 1,
+            empty: false,
+        }
+    }
+
+    /// Phase `phase` of an axis of a transposed convolution: the outputs `o` with
+    /// `(o + pad) mod stride = phase` and the taps `phase, phase + stride, …`, last first,
+    /// so that the inputs ascend. `None` when there is no such output.
+    pub(super) const fn phase(axis: &Axis, phase: usize) -> Option<Self> {
+        let first = (phase + axis.stride - axis.pad % axis.stride) % axis.stride;
+        if first >= axis.input {
+            return None;
+        }
+        let taps = axis.kernel.saturating_sub(phase).div_ceil(axis.stride);
+        let empty = taps == 0;
+        let taps = if empty { 1 } else { taps };
+        let newest = (first + axis.pad) / axis.stride;
+        Some(Self {
+            input: axis.output,
+            start: newest as isize - (taps as isize - 1),
+            stride: 1,
+            step: 1,
+            taps,
+            outputs: (axis.input - first).div_ceil(axis.stride),
+            first,
+            every: axis.stride,
+            weight: (phase + (taps - 1) * axis.stride) as isize,
+            weight_step: -(axis.stride as isize),
+            empty,
+        })
+    }
+
+    /// The weight of tap `t`.
+    pub(super) const fn weight_of(&self, t: usize) -> usize {
+        (self.weight + t as isize * self.weight_step) as usize
+    }
+
+    /// Input cells from the first that output 0 reads to the last that output `last` reads.
+    const fn span(&self, last: usize) -> usize {
+        last * self.stride + (self.taps - 1) * self.step + 1
+    }
+}
+
+/// Buffers and segments of a convolution; everything follows from the shapes.
+#[derive(Clone, Copy)]
+pub(super) struct Layout {
+    /// Rows kept, widened.
+    pub(super) ring: usize,
+    /// Cells of a widened row, padding included.
+    pub(super) cells: usize,
+    /// Elements of a widened row, even.
+    pub(super) row: usize,
+    /// Whether windows are copied to three columns.
+    pub(super) columns: bool,
+    /// Segments of a window, and pairs of a segment.
+    pub(super) segments: usize,
+    pub(super) pairs: usize,
+    /// Groups of two channels whose weights are expanded at once.
+    pub(super) groups: usize,
+}
+
+impl Layout {
+    /// For windows over `inputs` channels, `outputs` of them.
+    pub(super) const fn new(rows: &Line, columns: &Line, inputs: usize, outputs: usize) -> Self {
+        let last = columns.outputs.div_ceil(PIXELS) * PIXELS - 1;
+        let cells = columns.span(last);
+        // One element of slack: an odd run reads the next one, with weight zero.
+        let row = (cells * inputs + 2) & !1;
+        let depth = rows.taps * columns.taps * inputs;
+        let joined = columns.step == 1 || columns.taps == 1;
+        let (segments, run) = if joined {
+            (rows.taps, columns.taps * inputs)
+        } else {
+            (rows.taps * columns.taps, inputs)
+        };
+        // Cycles: fifteen a segment, twelve a pair; copying takes about four an element.
+        let all = outputs.div_ceil(2);
+        let apart = segments * (15 + 12 * run.div_ceil(2)) * all;
+        let copied = (15 + 12 * depth.div_ceil(2)) * all + 4 * PIXELS * depth + 30 * segments;
+        let columns = segments > SEGMENTS || copied < apart;
+        let (segments, pairs) =
+            if columns { (1, depth.div_ceil(2)) } else { (segments, run.div_ceil(2)) };
+        let fit = WEIGHT_BYTES / (4 * Segments::weight_words(segments, pairs));
+        let groups = if fit == 0 {
+            1
+        } else if fit < all {
+            fit
+        } else {
+            all
+        };
+        let ring = (rows.taps - 1) * rows.step + 1;
+        Self { ring, cells, row, columns, segments, pairs, groups }
+    }
+
+    /// Words of weights per group.
+    pub(super) const fn weight_words(&self) -> usize {
+        Segments::weight_words(self.segments, self.pairs)
+    }
+
+    /// Words of the ring of rows.
+    pub(super) const fn ring_words(&self) -> usize {
+        self.ring * self.row / 2
+    }
+
+    /// Words of the three columns.
+    pub(super) const fn column_words(&self) -> usize {
+        if self.columns { PIXELS * self.pairs } else { 0 }
+    }
+
+    /// Bytes of scratch.
+    pub(super) const fn bytes(&self) -> usize {
+        let words = self.groups * self.weight_words() + self.ring_words() + self.column_words();
+        4 * words
+    }
+}
