@@ -14,6 +14,7 @@ mod insn;
 
 mod conv2d;
 mod dense;
+mod depthwise_conv2d;
 mod elementwise;
 mod epilogue;
 mod expand;
@@ -65,6 +66,17 @@ impl Kernels<i8> for CortexM {
     }
     fn conv2d(op: &ops::Conv2d<'_, i8>, x: View<'_, i8>, y: ViewMut<'_, i8>, scratch: &mut [u8]) {
         conv2d::run(op, x, y, scratch);
+    }
+    fn depthwise_conv2d_scratch(op: &ops::Conv2dGeometry) -> usize {
+        depthwise_conv2d::scratch(op)
+    }
+    fn depthwise_conv2d(
+        op: &ops::DepthwiseConv2d<'_, i8>,
+        x: View<'_, i8>,
+        y: ViewMut<'_, i8>,
+        scratch: &mut [u8],
+    ) {
+        depthwise_conv2d::run(op, x, y, scratch);
     }
     fn transposed_conv2d_scratch(op: &ops::TransposedConv2dGeometry) -> usize {
         transposed_conv2d::scratch(op)

@@ -7,7 +7,7 @@
 
 use core::arch::{asm, naked_asm};
 
-use super::tile::{BLOCK_BYTES, Descriptor, UNROLL};
+use super::tile::{BLOCK_BYTES, DEPTHWISE_BYTES, DEPTHWISE_UNROLL, Descriptor, UNROLL};
 
 /// [`super::tile`] of which the caller has checked every range.
 #[inline(always)]
@@ -107,6 +107,90 @@ unsafe extern "C" fn tile_3x2(words: *mut usize) {
     )
 }
 
+/// The depthwise tile: groups of two channels over three pixels, a word of two weights
+/// per tap; group `g` reads its inputs `4 · g` bytes further on.
+#[inline(always)]
+pub(super) fn depthwise_tile(descriptor: &mut Descriptor<'_>) {
+    const { assert!(DEPTHWISE_UNROLL == 9 && DEPTHWISE_BYTES == 48) };
+    let taps = descriptor.segments.len();
+    let mut words: [usize; 9] = [
+        descriptor.segments.as_ptr() as usize,
+        descriptor.segments.as_ptr_range().end as usize,
+        (DEPTHWISE_UNROLL - taps % DEPTHWISE_UNROLL) % DEPTHWISE_UNROLL * DEPTHWISE_BYTES,
+        descriptor.acc.as_mut_ptr() as usize,
+        descriptor.groups,
+        descriptor.x.as_ptr() as usize,
+        descriptor.pitch,
+        descriptor.weights.as_ptr() as usize,
+        0,
+    ];
+    // SAFETY: `Segments::depthwise_tile` has checked that segments, weights, sums and
+    // everything that the segments reach in `x` lie inside their slices.
+    unsafe { depthwise_3x2(words.as_mut_ptr()) }
+}
+
+/// r0–r5 sums, r6 r7 r9 inputs, r8 weights, r10 segments, r11 and r12 inputs and their
+/// pitch, lr weights. On the stack, in words: first segment, last segment, entry, sums,
+/// groups left.
+///
+/// # Safety
+/// `words` are those of [`depthwise_tile`].
+#[unsafe(naked)]
+unsafe extern "C" fn depthwise_3x2(words: *mut usize) {
+    naked_asm!(
+        "push {{r4-r11, lr}}",
+        "sub sp, sp, #20",
+        "ldmia r0, {{r1-r8}}",
+        "mov r11, r6",
+        "mov r12, r7",
+        "mov lr, r8",
+        "adr r10, 4f",
+        "add r3, r3, r10",
+        "orr r3, r3, #1",
+        "mov r10, sp",
+        "stmia r10, {{r1-r5}}",
+        "2:",
+        "ldr r10, [sp, #0]",
+        "ldr r6, [sp, #8]",
+        "ldr r0, [lr], #4",
+        "ldr r3, [lr], #4",
+        "mov r1, r0",
+        "mov r2, r0",
+        "mov r4, r3",
+        "mov r5, r3",
+        "bx r6",
+        ".p2align 2",
+        "4:",
+        ".rept 9",
+        "ldr.w r9, [r10], #4",
+        "ldr.w r8, [lr], #4",
+        "add.w r9, r9, r11",
+        "ldr.w r6, [r9, r12]",
+        "ldr.w r7, [r9, r12, lsl #1]",
+        "ldr.w r9, [r9]",
+        "smlabb r1, r6, r8, r1",
+        "smlatt r4, r6, r8, r4",
+        "smlabb r2, r7, r8, r2",
+        "smlatt r5, r7, r8, r5",
+        "smlabb r0, r9, r8, r0",
+        "smlatt r3, r9, r8, r3",
+        ".endr",
+        "ldr r6, [sp, #4]",
+        "cmp r10, r6",
+        "bne.w 4b",
+        "ldr r6, [sp, #12]",
+        "ldr r7, [sp, #16]",
+        "add r11, r11, #4",
+        "stmia r6!, {{r0-r5}}",
+        "str r6, [sp, #12]",
+        "subs r7, r7, #1",
+        "str r7, [sp, #16]",
+        "bne.w 2b",
+        "add sp, sp, #20",
+        "pop {{r4-r11, pc}}",
+    )
+}
+
 /// `ssat8(zero_point + round(acc · mantissa / 2^(31 + n)))` with TFLite's double rounding,
 /// for `n` in 1…31 and `|acc| < 2^30`.
 #[inline(always)]
@@ -166,6 +250,33 @@ pub(super) fn widen(x: &[i8], out: &mut [i16]) {
     }
     for (out, &x) in out.iter_mut().skip(words * 4).zip(tail) {
         *out = i16::from(x);
+    }
+}
+
+/// Copies short runs: a call of `memcpy` would take longer than the copy.
+#[inline(always)]
+pub(super) fn copy(x: &[i16], out: &mut [i16]) {
+    let count = x.len().min(out.len());
+    let words = count / 2;
+    if words != 0 {
+        // SAFETY: `words` words of both slices, by single loads and stores.
+        unsafe {
+            asm!(
+                "2:",
+                "ldr {a}, [{x}], #4",
+                "subs {n}, {n}, #1",
+                "str {a}, [{o}], #4",
+                "bne 2b",
+                x = inout(reg) x.as_ptr() => _,
+                o = inout(reg) out.as_mut_ptr() => _,
+                n = inout(reg) words => _,
+                a = out(reg) _,
+                options(nostack),
+            );
+        }
+    }
+    if count % 2 == 1 {
+        out[count - 1] = x[count - 1];
     }
 }
 

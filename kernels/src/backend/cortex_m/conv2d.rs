@@ -73,13 +73,15 @@ pub(super) fn run(
             outputs: g.output.c,
             inputs: g.input.c,
             kernel: [g.window.rows.kernel, g.window.columns.kernel],
+            depthwise: false,
         },
         finish: Finish::new(&op.epilogue, g.depth()),
         width: columns.outputs,
     };
+    let layout = Layout::new(&rows, &columns, g.input.c, g.output.c);
     let images = x.data().chunks_exact(g.input.image());
     for (image, out) in images.zip(y.data_mut().chunks_exact_mut(g.output.image())) {
         let input = Input { image, channels: g.input.c, zero_point: op.padding };
-        layer.run(&input, out, words);
+        layer.run(&layout, &input, out, words);
     }
 }

@@ -12,6 +12,8 @@ pub(super) struct Weights<'a> {
     pub(super) inputs: usize,
     /// Rows and columns of the kernel.
     pub(super) kernel: [usize; 2],
+    /// Weights are `[ky][kx][output]`, each output sees its own input.
+    pub(super) depthwise: bool,
 }
 
 impl Weights<'_> {
@@ -44,6 +46,16 @@ pub(super) fn group(
         return;
     }
     let out: &mut [i16] = bytemuck::cast_slice_mut(words);
+    if weights.depthwise {
+        let pairs = 2.min(weights.outputs - channel);
+        let taps = weights.data.chunks_exact(weights.outputs);
+        for (out, tap) in out.chunks_exact_mut(2).zip(taps) {
+            for (out, &weight) in out.iter_mut().zip(&tap[channel..channel + pairs]) {
+                *out = i16::from(weight);
+            }
+        }
+        return;
+    }
     // Runs of weights that are contiguous both in the layer and in the tile.
     let joined = columns.weight_step == 1 && (layout.columns || columns.step == 1);
     let (runs, len) =

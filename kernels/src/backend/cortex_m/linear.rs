@@ -28,6 +28,12 @@ pub(super) struct Linear<'a> {
     pub(super) width: usize,
 }
 
+/// Sums of one tile, and outputs of pixels that do not exist.
+struct Work {
+    acc: [i32; SUMS * GROUPS],
+    spare: [[i8; GROUPS * 2]; PIXELS - 1],
+}
+
 /// The rows that are widened at the moment.
 struct Ring<'a> {
     data: &'a mut [i16],
@@ -37,9 +43,14 @@ struct Ring<'a> {
 
 impl Linear<'_> {
     /// All outputs of one image; `y` is the whole image.
-    pub(super) fn run(&self, input: &Input<'_>, y: &mut [i8], scratch: &mut [i32]) {
+    pub(super) fn run(
+        &self,
+        layout: &Layout,
+        input: &Input<'_>,
+        y: &mut [i8],
+        scratch: &mut [i32],
+    ) {
         let outputs = self.weights.outputs;
-        let layout = Layout::new(&self.rows, &self.columns, input.channels, outputs);
         let words = layout.weight_words();
         let (weights, rest) = scratch.split_at_mut(layout.groups * words);
         let (ring, columns) = rest.split_at_mut(layout.ring_words());
@@ -50,14 +61,14 @@ impl Linear<'_> {
             for (group, words) in weights.chunks_exact_mut(words).enumerate() {
                 let channel = first + 2 * group;
                 if channel < first + channels {
-                    expand::group(&self.weights, self, &layout, channel, words);
+                    expand::group(&self.weights, self, layout, channel, words);
                 }
             }
             let mut ring = Ring { data: ring, next: 0 };
             for oy in 0..self.rows.outputs {
-                self.widen(input, &layout, &mut ring, oy);
+                self.widen(input, layout, &mut ring, oy);
                 self.row(
-                    &layout,
+                    layout,
                     input.channels,
                     oy,
                     [first, channels],
@@ -131,6 +142,7 @@ impl Linear<'_> {
         let starts = &starts[..layout.segments];
         let Some(segments) = Segments::new(starts, layout.pairs, pitch) else { return };
         let line = (self.rows.first + oy * self.rows.every) * self.width;
+        let mut work = Work { acc: [0; SUMS * GROUPS], spare: [[0; GROUPS * 2]; 2] };
         for tile in 0..self.columns.outputs.div_ceil(PIXELS) {
             let x = if layout.columns {
                 for (pixel, column) in columns.chunks_exact_mut(layout.pairs * 2).enumerate() {
@@ -142,7 +154,16 @@ impl Linear<'_> {
             };
             let cell = line + self.columns.first + tile * PIXELS * self.columns.every;
             let count = (self.columns.outputs - tile * PIXELS).min(PIXELS);
-            self.tile(layout, &segments, x, weights, [first, channels], [cell, count], y);
+            self.tile(
+                layout,
+                &segments,
+                x,
+                weights,
+                &mut work,
+                [first, channels],
+                [cell, count],
+                y,
+            );
         }
     }
 
@@ -165,9 +186,7 @@ impl Linear<'_> {
                 let from = ring_row(ky) + at + kx * self.columns.step * inputs;
                 let Some(x) = ring.get(from..from + run) else { return };
                 let Some(out) = column.get_mut(to..to + run) else { return };
-                for (out, &x) in out.iter_mut().zip(x) {
-                    *out = x;
-                }
+                insn::copy(x, out);
                 to += run;
             }
         }
@@ -182,12 +201,13 @@ impl Linear<'_> {
         segments: &Segments<'_>,
         x: &[i16],
         weights: &[i32],
+        work: &mut Work,
         [first, channels]: [usize; 2],
         [cell, count]: [usize; 2],
         y: &mut [i8],
     ) {
-        let mut acc = [0i32; SUMS * GROUPS];
         let outputs = self.weights.outputs;
+        let Work { acc, spare } = work;
         let blocks = weights.chunks(GROUPS * layout.weight_words());
         for (block, weights) in blocks.enumerate() {
             let skip = block * GROUPS * 2;
@@ -196,10 +216,16 @@ impl Linear<'_> {
                 return;
             }
             let groups = channels.div_ceil(2);
-            let Some(mut tile) = segments.tile(&mut acc, x, weights, groups) else { return };
-            insn::tile(&mut tile);
-            let mut spare = [[0i8; GROUPS * 2]; 2];
-            let [spare_b, spare_c] = &mut spare;
+            if self.weights.depthwise {
+                let x = x.get(first + skip..).unwrap_or(&[]);
+                let tile = segments.depthwise_tile(acc, x, weights, groups);
+                let Some(mut tile) = tile else { return };
+                insn::depthwise_tile(&mut tile);
+            } else {
+                let Some(mut tile) = segments.tile(acc, x, weights, groups) else { return };
+                insn::tile(&mut tile);
+            }
+            let [spare_b, spare_c] = &mut *spare;
             let mut at = y.get_mut(cell * outputs + first + skip..).unwrap_or(&mut []);
             let step = self.columns.every * outputs;
             let mut out: [&mut [i8]; PIXELS] = [&mut [], spare_b, spare_c];
@@ -212,7 +238,7 @@ impl Linear<'_> {
                 let len = channels.min(out.len());
                 *out = &mut core::mem::take(out)[..len];
             }
-            self.finish.pixels(&acc, first + skip, out);
+            self.finish.pixels(acc, first + skip, out);
         }
     }
 }

@@ -32,6 +32,31 @@ pub(super) fn tile(descriptor: &mut Descriptor<'_>) {
     }
 }
 
+/// The depthwise tile: groups of two channels over three pixels, a word of two weights
+/// per tap; group `g` reads its inputs `4 · g` bytes further on.
+pub(super) fn depthwise_tile(descriptor: &mut Descriptor<'_>) {
+    let Descriptor { acc, x, segments, pitch, weights, groups, .. } = descriptor;
+    let tiles = acc.chunks_exact_mut(SUMS).zip(weights.chunks_exact(2 + segments.len()));
+    for (group, (sums, weights)) in tiles.take(*groups).enumerate() {
+        let (biases, weights) = weights.split_at(2);
+        for (sums, &bias) in sums.chunks_exact_mut(PIXELS).zip(biases) {
+            sums.fill(bias);
+        }
+        for (&start, &word) in segments.iter().zip(weights) {
+            for pixel in 0..PIXELS {
+                let at = (start as usize + pixel * *pitch) / 2 + 2 * group;
+                for (channel, weight) in
+                    [i32::from(word as i16), word >> 16].into_iter().enumerate()
+                {
+                    let product = i32::from(x[at + channel]).wrapping_mul(weight);
+                    let sum = &mut sums[channel * PIXELS + pixel];
+                    *sum = sum.wrapping_add(product);
+                }
+            }
+        }
+    }
+}
+
 /// `ssat8(zero_point + round(acc · mantissa / 2^(31 + n)))` with TFLite's double rounding,
 /// for `n` in 1…31 and `|acc| < 2^30`.
 pub(super) fn requantize(acc: i32, mantissa: i32, n: i32, zero_point: i32) -> i32 {
@@ -46,6 +71,13 @@ pub(super) fn requantize(acc: i32, mantissa: i32, n: i32, zero_point: i32) -> i3
 pub(super) fn widen(x: &[i8], out: &mut [i16]) {
     for (out, &x) in out.iter_mut().zip(x) {
         *out = i16::from(x);
+    }
+}
+
+/// Copies short runs.
+pub(super) fn copy(x: &[i16], out: &mut [i16]) {
+    for (out, &x) in out.iter_mut().zip(x) {
+        *out = x;
     }
 }
 

@@ -13,6 +13,12 @@ pub(super) const SUMS: usize = 2 * PIXELS;
 /// Pairs per turn of the loop.
 #[cfg_attr(not(arm_dsp), expect(dead_code, reason = "the shape of the code in `asm.rs`"))]
 pub(super) const UNROLL: usize = 12;
+/// Taps per turn of the depthwise loop.
+#[cfg_attr(not(arm_dsp), expect(dead_code, reason = "the shape of the code in `asm.rs`"))]
+pub(super) const DEPTHWISE_UNROLL: usize = 9;
+/// Bytes of code per tap of the depthwise loop.
+#[cfg_attr(not(arm_dsp), expect(dead_code, reason = "the shape of the code in `asm.rs`"))]
+pub(super) const DEPTHWISE_BYTES: usize = 48;
 /// Bytes of code per pair.
 #[cfg_attr(not(arm_dsp), expect(dead_code, reason = "the shape of the code in `asm.rs`"))]
 pub(super) const BLOCK_BYTES: usize = 44;
@@ -55,6 +61,36 @@ impl<'a> Segments<'a> {
         let reach = last + (PIXELS - 1) * pitch + pairs * 4;
         let even = starts.iter().all(|start| start.is_multiple_of(2)) && pitch.is_multiple_of(2);
         (pairs != 0 && even).then_some(Self { starts, pairs, pitch, reach })
+    }
+
+    /// The operands of a depthwise tile, whose segments are single pairs of channels;
+    /// `None` where one is too short.
+    #[inline]
+    pub(super) fn depthwise_tile<'b>(
+        &self,
+        acc: &'b mut [i32],
+        x: &'b [i16],
+        weights: &'b [i32],
+        groups: usize,
+    ) -> Option<Descriptor<'b>>
+    where
+        'a: 'b,
+    {
+        let words = 2 + self.starts.len();
+        let fits = groups != 0
+            && self.pairs == 1
+            && acc.len() >= groups * SUMS
+            && x.len() * 2 >= self.reach + (groups - 1) * 4
+            && weights.len() >= groups * words;
+        fits.then_some(Descriptor {
+            acc,
+            x,
+            segments: self.starts,
+            pairs: 1,
+            pitch: self.pitch,
+            weights,
+            groups,
+        })
     }
 
     /// Words of weights per group.

@@ -44,6 +44,7 @@ pub(super) fn run(
         let input = Input { image, channels: g.input.c, zero_point: op.padding };
         for ([py, px], [rows, columns]) in phases(g) {
             let first = (py * g.window.columns.stride + px) * outputs;
+            let layout = Layout::new(&rows, &columns, g.input.c, outputs);
             let layer = Linear {
                 rows,
                 columns,
@@ -53,11 +54,12 @@ pub(super) fn run(
                     outputs,
                     inputs: g.input.c,
                     kernel: [g.window.rows.kernel, g.window.columns.kernel],
+                    depthwise: false,
                 },
                 finish: Finish::new(&op.epilogue, taps * g.input.c),
                 width: g.output.w,
             };
-            layer.run(&input, out, words);
+            layer.run(&layout, &input, out, words);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::tile::{PIXELS, Segments};
 use crate::window::Axis;
 
 /// Most segments of a window; a window of more is copied to columns.
-pub(super) const SEGMENTS: usize = 16;
+pub(super) const SEGMENTS: usize = 64;
 /// Bytes of expanded weights that are kept at once, unless two channels take more.
 const WEIGHT_BYTES: usize = 8192;
 
@@ -99,6 +99,8 @@ pub(super) struct Layout {
     pub(super) pairs: usize,
     /// Groups of two channels whose weights are expanded at once.
     pub(super) groups: usize,
+    /// Words of weights per group.
+    words: usize,
 }
 
 impl Layout {
@@ -131,12 +133,29 @@ impl Layout {
             all
         };
         let ring = (rows.taps - 1) * rows.step + 1;
-        Self { ring, cells, row, columns, segments, pairs, groups }
+        let words = Segments::weight_words(segments, pairs);
+        Self { ring, cells, row, columns, segments, pairs, groups, words }
+    }
+
+    /// For depthwise windows: every tap is a segment of one pair of channels.
+    /// `None` where there are too many.
+    pub(super) const fn depthwise(rows: &Line, columns: &Line, channels: usize) -> Option<Self> {
+        let segments = rows.taps * columns.taps;
+        if segments > SEGMENTS {
+            return None;
+        }
+        let last = columns.outputs.div_ceil(PIXELS) * PIXELS - 1;
+        let cells = columns.span(last);
+        let row = (cells * channels + 2) & !1;
+        let groups = channels.div_ceil(2);
+        let ring = (rows.taps - 1) * rows.step + 1;
+        let words = 2 + segments;
+        Some(Self { ring, cells, row, columns: false, segments, pairs: 1, groups, words })
     }
 
     /// Words of weights per group.
     pub(super) const fn weight_words(&self) -> usize {
-        Segments::weight_words(self.segments, self.pairs)
+        self.words
     }
 
     /// Words of the ring of rows.

@@ -1,0 +1,58 @@
+//! Depthwise convolution: the tile with one product per tap and channel.
+
+use super::CortexM;
+use super::epilogue::Finish;
+use super::expand::Weights;
+use super::linear::{Input, Linear};
+use super::window::{Layout, Line};
+use crate::ops::{self, Conv2dGeometry, DepthwiseConv2d};
+use crate::view::{View, ViewMut};
+
+fn layout(g: &Conv2dGeometry) -> Option<(Layout, [Line; 2])> {
+    let lines = [Line::forward(&g.window.rows), Line::forward(&g.window.columns)];
+    if g.output.c != g.input.c {
+        return None;
+    }
+    Some((Layout::depthwise(&lines[0], &lines[1], g.input.c)?, lines))
+}
+
+/// Bytes of scratch; a depth multiplier or more than 64 taps take the portable form.
+pub(super) fn scratch(g: &Conv2dGeometry) -> usize {
+    let ours = layout(g).map_or(0, |(layout, _)| layout.bytes());
+    ours.max(ops::depthwise_conv2d::scratch_bytes::<i8>(g))
+}
+
+/// See [`DepthwiseConv2d`].
+pub(super) fn run(
+    op: &DepthwiseConv2d<'_, i8>,
+    x: View<'_, i8>,
+    mut y: ViewMut<'_, i8>,
+    scratch: &mut [u8],
+) {
+    let g = &op.geometry;
+    let (_, words, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);
+    let Some((layout, [rows, columns])) =
+        layout(g).filter(|(layout, _)| words.len() >= layout.bytes() / 4)
+    else {
+        return ops::depthwise_conv2d::run::<i8, CortexM>(op, x, y, scratch);
+    };
+    let layer = Linear {
+        rows,
+        columns,
+        weights: Weights {
+            data: op.weights,
+            bias: op.epilogue.bias,
+            outputs: g.output.c,
+            inputs: 1,
+            kernel: [g.window.rows.kernel, g.window.columns.kernel],
+            depthwise: true,
+        },
+        finish: Finish::new(&op.epilogue, g.window.taps()),
+        width: columns.outputs,
+    };
+    let images = x.data().chunks_exact(g.input.image());
+    for (image, out) in images.zip(y.data_mut().chunks_exact_mut(g.output.image())) {
+        let input = Input { image, channels: g.input.c, zero_point: op.padding };
+        layer.run(&layout, &input, out, words);
+    }
+}
