@@ -7,6 +7,7 @@
 
 use core::arch::{asm, naked_asm};
 
+use super::elementwise::AddHalves;
 use super::tile::{BLOCK_BYTES, DEPTHWISE_BYTES, DEPTHWISE_UNROLL, Descriptor, UNROLL};
 
 /// [`super::tile`] of which the caller has checked every range.
@@ -191,6 +192,137 @@ unsafe extern "C" fn depthwise_3x2(words: *mut usize) {
     )
 }
 
+/// `requantize` of three pixels: `out[p][c]` from `acc[3 · c + p]`, with a multiplier per
+/// channel, or one for all. Lengths that do not fit are cut to what does.
+#[inline(always)]
+pub(super) fn requantize_pixels(
+    acc: &[i32],
+    [mantissas, shifts]: [&[i32]; 2],
+    zero_point: i32,
+    [a, b, c]: &mut [&mut [i8]; 3],
+) {
+    let mut count = (acc.len() / 3).min(a.len()).min(b.len()).min(c.len());
+    let single = mantissas.len() == 1;
+    let multipliers = mantissas.len().min(shifts.len());
+    if single {
+        count = if multipliers == 0 { 0 } else { count };
+    } else {
+        count = count.min(multipliers);
+    }
+    if count == 0 {
+        return;
+    }
+    let words: [usize; 9] = [
+        acc.as_ptr() as usize,
+        mantissas.as_ptr() as usize,
+        shifts.as_ptr() as usize,
+        a.as_mut_ptr() as usize,
+        b.as_mut_ptr() as usize,
+        c.as_mut_ptr() as usize,
+        zero_point as usize,
+        count,
+        usize::from(single),
+    ];
+    // SAFETY: `count` is at most what each of the slices holds.
+    unsafe { requantize_3(words.as_ptr()) }
+}
+
+/// r0 sums, r1 mantissas, r2 shifts, r3–r5 outputs, r6 zero point, r7 channels left,
+/// r8–r10 sums, r11 mantissa, r12 shift.
+///
+/// # Safety
+/// `words` are those of [`requantize_pixels`].
+#[unsafe(naked)]
+unsafe extern "C" fn requantize_3(words: *const usize) {
+    naked_asm!(
+        ".macro microconv_round x",
+        "lsl \\x, \\x, #1",
+        "smmulr \\x, \\x, r11",
+        "add \\x, \\x, \\x, asr #31",
+        "asrs \\x, \\x, r12",
+        "adc \\x, \\x, r6",
+        "ssat \\x, #8, \\x",
+        ".endm",
+        ".macro microconv_round_three",
+        "microconv_round r8",
+        "microconv_round r9",
+        "microconv_round r10",
+        "strb r8, [r3], #1",
+        "strb r9, [r4], #1",
+        "strb r10, [r5], #1",
+        ".endm",
+        "push {{r4-r11, lr}}",
+        "ldmia r0, {{r0-r8}}",
+        "cmp r8, #0",
+        "bne 3f",
+        "2:",
+        "ldr r11, [r1], #4",
+        "ldr r12, [r2], #4",
+        "ldmia r0!, {{r8-r10}}",
+        "rsb r12, r12, #0",
+        "microconv_round_three",
+        "subs r7, r7, #1",
+        "bne 2b",
+        "pop {{r4-r11, pc}}",
+        "3:",
+        "ldr r11, [r1]",
+        "ldr r12, [r2]",
+        "rsb r12, r12, #0",
+        "4:",
+        "ldmia r0!, {{r8-r10}}",
+        "microconv_round_three",
+        "subs r7, r7, #1",
+        "bne 4b",
+        "pop {{r4-r11, pc}}",
+        ".purgem microconv_round_three",
+        ".purgem microconv_round",
+    )
+}
+
+/// `requantize` of one sum per channel, each with its multiplier; cut to the shortest slice.
+#[inline(always)]
+pub(super) fn requantize_run(
+    acc: &[i32],
+    [mantissas, shifts]: [&[i32]; 2],
+    zero_point: i32,
+    out: &mut [i8],
+) {
+    let count = acc.len().min(out.len()).min(mantissas.len()).min(shifts.len());
+    if count == 0 {
+        return;
+    }
+    // SAFETY: reads `count` elements of the inputs and writes as many of `out`;
+    // the arithmetic is that of `requantize`.
+    unsafe {
+        asm!(
+            "2:",
+            "ldr {x}, [{p}], #4",
+            "ldr {m}, [{pm}], #4",
+            "ldr {n}, [{pn}], #4",
+            "lsl {x}, {x}, #1",
+            "rsb {n}, {n}, #0",
+            "smmulr {x}, {x}, {m}",
+            "add {x}, {x}, {x}, asr #31",
+            "asrs {x}, {x}, {n}",
+            "adc {x}, {x}, {z}",
+            "ssat {x}, #8, {x}",
+            "strb {x}, [{o}], #1",
+            "subs {c}, {c}, #1",
+            "bne 2b",
+            p = inout(reg) acc.as_ptr() => _,
+            pm = inout(reg) mantissas.as_ptr() => _,
+            pn = inout(reg) shifts.as_ptr() => _,
+            o = inout(reg) out.as_mut_ptr() => _,
+            c = inout(reg) count => _,
+            z = in(reg) zero_point,
+            x = out(reg) _,
+            m = out(reg) _,
+            n = out(reg) _,
+            options(nostack),
+        );
+    }
+}
+
 /// `ssat8(zero_point + round(acc · mantissa / 2^(31 + n)))` with TFLite's double rounding,
 /// for `n` in 1…31 and `|acc| < 2^30`.
 #[inline(always)]
@@ -253,30 +385,45 @@ pub(super) fn widen(x: &[i8], out: &mut [i16]) {
     }
 }
 
-/// Copies short runs: a call of `memcpy` would take longer than the copy.
+/// Copies runs of `run` elements that start at `starts` (in bytes) one after the other;
+/// an odd run takes one element more, which the next one overwrites.
 #[inline(always)]
-pub(super) fn copy(x: &[i16], out: &mut [i16]) {
-    let count = x.len().min(out.len());
-    let words = count / 2;
-    if words != 0 {
-        // SAFETY: `words` words of both slices, by single loads and stores.
-        unsafe {
-            asm!(
-                "2:",
-                "ldr {a}, [{x}], #4",
-                "subs {n}, {n}, #1",
-                "str {a}, [{o}], #4",
-                "bne 2b",
-                x = inout(reg) x.as_ptr() => _,
-                o = inout(reg) out.as_mut_ptr() => _,
-                n = inout(reg) words => _,
-                a = out(reg) _,
-                options(nostack),
-            );
-        }
+pub(super) fn gather(x: &[i16], starts: &[u32], last: usize, run: usize, out: &mut [i16]) {
+    let words = run.div_ceil(2);
+    let fits = last + words * 4 <= x.len() * 2
+        && starts.len().saturating_sub(1) * run + words * 2 <= out.len();
+    if words == 0 || starts.is_empty() || !fits {
+        return;
     }
-    if count % 2 == 1 {
-        out[count - 1] = x[count - 1];
+    // SAFETY: no start lies beyond `last`, from where `words` words are inside `x`, and
+    // the last run ends inside `out`; loads and stores are single.
+    unsafe {
+        asm!(
+            "2:",
+            "ldr {p}, [{s}], #4",
+            "mov {q}, {o}",
+            "mov {i}, {words}",
+            "add {p}, {p}, {x}",
+            "3:",
+            "ldr {a}, [{p}], #4",
+            "subs {i}, {i}, #1",
+            "str {a}, [{q}], #4",
+            "bne 3b",
+            "add {o}, {o}, {run}",
+            "cmp {s}, {end}",
+            "bne 2b",
+            s = inout(reg) starts.as_ptr() => _,
+            end = in(reg) starts.as_ptr_range().end,
+            x = in(reg) x.as_ptr(),
+            o = inout(reg) out.as_mut_ptr() => _,
+            words = in(reg) words,
+            run = in(reg) run * 2,
+            p = out(reg) _,
+            q = out(reg) _,
+            i = out(reg) _,
+            a = out(reg) _,
+            options(nostack),
+        );
     }
 }
 
@@ -563,4 +710,60 @@ pub(super) fn sum_cells(sums: [u32; 2], x: &[i8], pitch: usize, count: usize) ->
         );
     }
     [even, odd]
+}
+
+/// `y[i] = requantize(b' + (a[i] << 19))` with `b' = offset + round((b[i] << 21) − zero) · …`:
+/// the sum of two operands, of which the first has the multiplier one half.
+#[inline(always)]
+pub(super) fn add_halves(a: &[i8], b: &[i8], how: &AddHalves, y: &mut [i8]) {
+    let count = a.len().min(b.len()).min(y.len());
+    if count == 0 {
+        return;
+    }
+    let words: [usize; 11] = [
+        a.as_ptr() as usize,
+        b.as_ptr() as usize,
+        y.as_mut_ptr() as usize,
+        count,
+        how.mantissa as usize,
+        how.shift as usize,
+        how.offset as usize,
+        how.zero as usize,
+        how.out_mantissa as usize,
+        how.out_shift as usize,
+        how.out_zero as usize,
+    ];
+    // SAFETY: `count` elements of the three slices.
+    unsafe { add_loop(words.as_ptr()) }
+}
+
+/// r0 and r1 operands, r2 output, r3 count, r4–r10 the parameters in order, r11 r12 values.
+///
+/// # Safety
+/// `words` are those of [`add_halves`].
+#[unsafe(naked)]
+unsafe extern "C" fn add_loop(words: *const usize) {
+    naked_asm!(
+        "push {{r4-r11, lr}}",
+        "ldmia r0, {{r0-r10}}",
+        "2:",
+        "ldrsb r11, [r1], #1",
+        "ldrsb r12, [r0], #1",
+        "rsb r11, r7, r11, lsl #21",
+        "smmulr r11, r11, r4",
+        "add r11, r11, r11, asr #31",
+        "asrs r11, r11, r5",
+        "adc r11, r11, r6",
+        "add r11, r11, r12, lsl #19",
+        "lsl r11, r11, #1",
+        "smmulr r11, r11, r8",
+        "add r11, r11, r11, asr #31",
+        "asrs r11, r11, r9",
+        "adc r11, r11, r10",
+        "ssat r11, #8, r11",
+        "subs r3, r3, #1",
+        "strb r11, [r2], #1",
+        "bne 2b",
+        "pop {{r4-r11, pc}}",
+    )
 }

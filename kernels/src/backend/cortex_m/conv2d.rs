@@ -40,14 +40,18 @@ const fn row_width(cells: usize, channels: usize) -> usize {
     best
 }
 
-/// Bytes of scratch.
-pub(super) fn scratch(g: &Conv2dGeometry) -> usize {
-    let portable = ops::conv2d::scratch_bytes::<i8>(g);
+fn layout(g: &Conv2dGeometry) -> Option<(Layout, [Line; 2])> {
     if g.groups != 1 {
-        return portable;
+        return None;
     }
-    let [rows, columns] = lines(g);
-    portable.max(Layout::new(&rows, &columns, g.input.c, g.output.c).bytes())
+    let lines = lines(g);
+    Some((Layout::new(&lines[0], &lines[1], g.input.c, g.output.c)?, lines))
+}
+
+/// Bytes of scratch; groups and windows of more than 64 runs take the portable form.
+pub(super) fn scratch(g: &Conv2dGeometry) -> usize {
+    let ours = layout(g).map_or(0, |(layout, _)| layout.bytes());
+    ours.max(ops::conv2d::scratch_bytes::<i8>(g))
 }
 
 /// See [`Conv2d`].
@@ -58,12 +62,12 @@ pub(super) fn run(
     scratch: &mut [u8],
 ) {
     let g = &op.geometry;
-    let needed = self::scratch(g) / 4;
     let (_, words, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);
-    if g.groups != 1 || words.len() < needed {
+    let Some((layout, [rows, columns])) =
+        layout(g).filter(|(layout, _)| words.len() >= layout.bytes() / 4)
+    else {
         return ops::conv2d::run::<i8, CortexM>(op, x, y, scratch);
-    }
-    let [rows, columns] = lines(g);
+    };
     let layer = Linear {
         rows,
         columns,
@@ -78,7 +82,6 @@ pub(super) fn run(
         finish: Finish::new(&op.epilogue, g.depth()),
         width: columns.outputs,
     };
-    let layout = Layout::new(&rows, &columns, g.input.c, g.output.c);
     let images = x.data().chunks_exact(g.input.image());
     for (image, out) in images.zip(y.data_mut().chunks_exact_mut(g.output.image())) {
         let input = Input { image, channels: g.input.c, zero_point: op.padding };

@@ -3,7 +3,7 @@
 use super::CortexM;
 use super::epilogue::Finish;
 use super::insn;
-use crate::ops::{self, Dense, DenseGeometry};
+use crate::ops::{self, BLOCK, Dense, DenseGeometry};
 
 /// Bytes of scratch: an input row, widened.
 pub(super) const fn scratch(g: &DenseGeometry) -> usize {
@@ -21,25 +21,29 @@ pub(super) fn run(op: &Dense<'_, i8>, x: &[i8], y: &mut [i8], scratch: &mut [u8]
     let finish = Finish::new(&op.epilogue, inputs);
     for (x, y) in x.chunks_exact(inputs).zip(y.chunks_exact_mut(units)) {
         insn::widen_split(x, wide);
-        for (first, out) in (0..units).step_by(4).zip(y.chunks_mut(4)) {
+        for (first, out) in (0..units).step_by(BLOCK).zip(y.chunks_mut(BLOCK)) {
+            let mut acc = [0i32; BLOCK];
+            let acc = &mut acc[..out.len()];
+            for (acc, &bias) in acc.iter_mut().zip(op.epilogue.bias.iter().skip(first)) {
+                *acc = bias;
+            }
             let weights = op.weights.get(first * inputs..).unwrap_or(&[]);
-            let mut acc = [0i32; 4];
-            for (acc, bias) in acc.iter_mut().zip(op.epilogue.bias.iter().skip(first)) {
-                *acc = *bias;
+            let (fours, rest) = acc.as_chunks_mut::<4>();
+            let quads = fours.len() * 4;
+            for (acc, weights) in fours.iter_mut().zip(weights.chunks(4 * inputs)) {
+                insn::dot4(acc, wide, weights, inputs);
             }
-            if out.len() == 4 {
-                insn::dot4(&mut acc, wide, weights, inputs);
+            for (acc, weights) in rest.iter_mut().zip(weights.chunks(inputs).skip(quads)) {
+                *acc = insn::dot(*acc, x, weights);
             }
-            for (row, (out, mut acc)) in out.iter_mut().zip(acc).enumerate() {
-                let weights = weights.get(row * inputs..(row + 1) * inputs).unwrap_or(&[]);
-                if first + 4 > units {
-                    acc = insn::dot(acc, x, weights);
+            if whole != inputs {
+                for (acc, weights) in acc.iter_mut().zip(weights.chunks_exact(inputs)) {
+                    for (&x, &w) in x[whole..].iter().zip(&weights[whole..]) {
+                        *acc = acc.wrapping_add(i32::from(x) * i32::from(w));
+                    }
                 }
-                for (&x, &w) in x.iter().zip(weights).skip(whole) {
-                    acc = acc.wrapping_add(i32::from(x) * i32::from(w));
-                }
-                *out = finish.one(acc, first + row);
             }
+            finish.run(acc, first, out);
         }
     }
 }

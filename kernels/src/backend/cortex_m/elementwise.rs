@@ -3,7 +3,7 @@
 use super::insn;
 use crate::ops::arrange::AXES;
 use crate::ops::elementwise::{self, ADD_SHIFT, Binary, Kind8};
-use crate::quant::multiply_by_quantized;
+use crate::quant::{Multiplier, multiply_by_quantized};
 
 /// See [`Binary`]: sums of operands that lie alike take the short form where the
 /// shifts allow it.
@@ -23,15 +23,63 @@ pub(super) fn binary(op: &Binary<i8>, a: &[i8], b: &[i8], y: &mut [i8]) {
         return elementwise::binary(op, a, b, y);
     }
     let [za, zb] = how.zero_points;
-    let scale = |code: i8, zero: i32, by: crate::quant::Multiplier| {
+    let half = Multiplier { mantissa: 1 << 30, shift: 0 };
+    // TFLite scales by twice the larger scale, so one multiplier is exactly one half.
+    let (a, za, b, zb, by) = if by_a == half { (a, za, b, zb, by_b) } else { (b, zb, a, za, by_a) };
+    if (by_a != half && by_b != half) || by.shift == 0 {
+        return short_sum(op, a, b, y, [za, zb], by_a == half);
+    }
+    let add = AddHalves {
+        mantissa: by.mantissa,
+        shift: -by.shift,
+        offset: -(za << (ADD_SHIFT - 1)),
+        zero: zb << (ADD_SHIFT + 1),
+        out_mantissa: how.output.mantissa,
+        out_shift: -how.output.shift,
+        out_zero: how.zero_point,
+    };
+    insn::add_halves(a, b, &add, y);
+    clamp(y, how.min, how.max);
+}
+
+/// The sum where neither multiplier is one half, or both are.
+fn short_sum(op: &Binary<i8>, a: &[i8], b: &[i8], y: &mut [i8], [za, zb]: [i32; 2], same: bool) {
+    let how = &op.how;
+    let [first, second] = how.multipliers;
+    let (by_a, by_b) = if same { (first, second) } else { (second, first) };
+    let scale = |code: i8, zero: i32, by: Multiplier| {
         multiply_by_quantized((i32::from(code) - zero) << ADD_SHIFT, by.mantissa, by.shift)
     };
-    let n = -how.output.shift;
     for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
         let sum = scale(a, za, by_a).wrapping_add(scale(b, zb, by_b));
-        let code = insn::requantize(sum, how.output.mantissa, n, how.zero_point) as i8;
-        *y = code.min(how.max).max(how.min);
+        let n = -how.output.shift;
+        *y = insn::requantize(sum, how.output.mantissa, n, how.zero_point) as i8;
     }
+    clamp(y, how.min, how.max);
+}
+
+fn clamp(y: &mut [i8], min: i8, max: i8) {
+    if (min, max) != (i8::MIN, i8::MAX) {
+        for code in y {
+            *code = (*code).min(max).max(min);
+        }
+    }
+}
+
+/// A sum of `a` with multiplier one half and of `b`, everything doubled or shifted beforehand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AddHalves {
+    /// Multiplier of `b`: its mantissa and right shift, 1…31.
+    pub(super) mantissa: i32,
+    pub(super) shift: i32,
+    /// `−(zero point of a) · 2^19`.
+    pub(super) offset: i32,
+    /// `(zero point of b) · 2^21`.
+    pub(super) zero: i32,
+    /// Multiplier of the sum, shift 1…31, and the zero point of the output.
+    pub(super) out_mantissa: i32,
+    pub(super) out_shift: i32,
+    pub(super) out_zero: i32,
 }
 
 /// Whether strides are those of a row-major array.

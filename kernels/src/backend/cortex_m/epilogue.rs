@@ -32,76 +32,73 @@ impl<'a> Finish<'a> {
         Self { how, short, narrow: how.min != i8::MIN || how.max != i8::MAX }
     }
 
-    /// Whether `dense` and its kin may take the short form for `channel`.
-    #[inline(always)]
-    pub(super) fn one(&self, acc: i32, channel: usize) -> i8 {
-        let how = self.how;
-        let by = how.multiplier(channel);
-        let code = if self.short {
-            let code = insn::requantize(acc, by.mantissa, -by.shift, how.zero_point) as i8;
-            code.min(how.max).max(how.min)
-        } else {
-            requantize(acc, by, how.zero_point, how.min, how.max)
-        };
-        match how.table {
-            Some(table) => table[(i32::from(code) + 128) as usize & 255],
-            None => code,
-        }
-    }
-
     /// Three pixels of `out[0].len()` channels from `first` on; `acc` is `[channel][pixel]`,
     /// biases included.
     #[inline]
     pub(super) fn pixels(&self, acc: &[i32], first: usize, mut out: [&mut [i8]; PIXELS]) {
         let how = self.how;
         let channels = out[0].len();
-        match (how.mantissas, how.shifts) {
-            (&[mantissa], &[shift]) => {
-                let by = core::iter::repeat_n((mantissa, shift), channels);
-                self.run(acc, by, &mut out);
-            }
-            (mantissas, shifts) => {
-                let mantissas = mantissas.get(first..first + channels).unwrap_or(&[]);
-                let shifts = shifts.get(first..first + channels).unwrap_or(&[]);
-                let by = mantissas.iter().copied().zip(shifts.iter().copied());
-                self.run(acc, by, &mut out);
+        let by = self.multipliers(first, channels);
+        if self.short {
+            insn::requantize_pixels(acc, by, how.zero_point, &mut out);
+        } else {
+            for (pixel, out) in out.iter_mut().enumerate() {
+                for (c, (out, acc)) in out.iter_mut().zip(acc.chunks_exact(PIXELS)).enumerate() {
+                    let by = how.multiplier(first + c);
+                    *out = requantize(acc[pixel], by, how.zero_point, how.min, how.max);
+                }
             }
         }
+        for out in out {
+            self.end(out);
+        }
+    }
+
+    /// One pixel of `out.len()` channels from `first` on, biases included in `acc`.
+    #[inline]
+    pub(super) fn run(&self, acc: &[i32], first: usize, out: &mut [i8]) {
+        let how = self.how;
+        match self.multipliers(first, out.len()) {
+            by if self.short && by[0].len() == out.len() => {
+                insn::requantize_run(acc, by, how.zero_point, out);
+            }
+            [&[mantissa], &[shift]] if self.short => {
+                for (out, &acc) in out.iter_mut().zip(acc) {
+                    *out = insn::requantize(acc, mantissa, -shift, how.zero_point) as i8;
+                }
+            }
+            _ => {
+                for (c, (out, &acc)) in out.iter_mut().zip(acc).enumerate() {
+                    let by = how.multiplier(first + c);
+                    *out = requantize(acc, by, how.zero_point, how.min, how.max);
+                }
+            }
+        }
+        self.end(out);
+    }
+
+    /// Multipliers of `channels` channels from `first` on, or the one of all.
+    #[inline(always)]
+    fn multipliers(&self, first: usize, channels: usize) -> [&[i32]; 2] {
+        let all = [self.how.mantissas, self.how.shifts];
+        if all[0].len() == 1 {
+            return all;
+        }
+        all.map(|all| all.get(first..first + channels).unwrap_or(&[]))
+    }
+
+    /// Clamp, where saturation is not enough, and table.
+    #[inline(always)]
+    fn end(&self, out: &mut [i8]) {
+        let how = self.how;
         if self.short && self.narrow {
-            for code in out.iter_mut().flat_map(|out| out.iter_mut()) {
+            for code in out.iter_mut() {
                 *code = (*code).min(how.max).max(how.min);
             }
         }
         if let Some(table) = how.table {
-            for code in out.iter_mut().flat_map(|out| out.iter_mut()) {
+            for code in out {
                 *code = table[(i32::from(*code) + 128) as usize & 255];
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn run(
-        &self,
-        acc: &[i32],
-        by: impl Iterator<Item = (i32, i32)>,
-        [a, b, c]: &mut [&mut [i8]; PIXELS],
-    ) {
-        let how = self.how;
-        let zero = how.zero_point;
-        let outs = a.iter_mut().zip(b.iter_mut()).zip(c.iter_mut());
-        let channels = acc.chunks_exact(PIXELS).zip(by).zip(outs);
-        if self.short {
-            for ((sums, (mantissa, shift)), ((a, b), c)) in channels {
-                *a = insn::requantize(sums[0], mantissa, -shift, zero) as i8;
-                *b = insn::requantize(sums[1], mantissa, -shift, zero) as i8;
-                *c = insn::requantize(sums[2], mantissa, -shift, zero) as i8;
-            }
-        } else {
-            for ((sums, (mantissa, shift)), ((a, b), c)) in channels {
-                let by = crate::quant::Multiplier { mantissa, shift };
-                *a = requantize(sums[0], by, zero, how.min, how.max);
-                *b = requantize(sums[1], by, zero, how.min, how.max);
-                *c = requantize(sums[2], by, zero, how.min, how.max);
             }
         }
     }

@@ -130,23 +130,30 @@ impl Linear<'_> {
         let mut starts = [0u32; SEGMENTS];
         let begin = oy * self.rows.stride;
         let ring_row = |ky: usize| (begin + ky * self.rows.step) % layout.ring * layout.row;
-        if !layout.columns {
-            let per_row = layout.segments / self.rows.taps;
-            for (s, start) in starts.iter_mut().take(layout.segments).enumerate() {
-                let (ky, kx) = (s / per_row, s % per_row);
-                *start = 2 * (ring_row(ky) + kx * self.columns.step * inputs) as u32;
-            }
+        // Runs of a window: its segments, or what is copied to a column.
+        let joined = !self.weights.depthwise && (self.columns.step == 1 || self.columns.taps == 1);
+        let per_row = if joined { 1 } else { self.columns.taps };
+        let runs = self.rows.taps * per_row;
+        let run = if joined { self.columns.taps * inputs } else { inputs };
+        for (s, start) in starts.iter_mut().take(runs).enumerate() {
+            let (ky, kx) = (s / per_row, s % per_row);
+            *start = 2 * (ring_row(ky) + kx * self.columns.step * inputs) as u32;
         }
+        let Some(starts) = starts.get(..runs) else { return };
+        let last = starts.iter().fold(0, |last, &start| last.max(start)) as usize;
         let step = self.columns.stride * inputs;
-        let pitch = if layout.columns { layout.pairs * 4 } else { 2 * step };
-        let starts = &starts[..layout.segments];
-        let Some(segments) = Segments::new(starts, layout.pairs, pitch) else { return };
+        let whole = [0u32];
+        let (segment_starts, pitch) =
+            if layout.columns { (&whole[..], layout.pairs * 4) } else { (starts, 2 * step) };
+        let Some(segments) = Segments::new(segment_starts, layout.pairs, pitch) else { return };
         let line = (self.rows.first + oy * self.rows.every) * self.width;
         let mut work = Work { acc: [0; SUMS * GROUPS], spare: [[0; GROUPS * 2]; 2] };
         for tile in 0..self.columns.outputs.div_ceil(PIXELS) {
             let x = if layout.columns {
-                for (pixel, column) in columns.chunks_exact_mut(layout.pairs * 2).enumerate() {
-                    self.column(inputs, ring, ring_row, (tile * PIXELS + pixel) * step, column);
+                for pixel in 0..PIXELS {
+                    let x = ring.get((tile * PIXELS + pixel) * step..).unwrap_or(&[]);
+                    let column = columns.get_mut(pixel * layout.pairs * 2..).unwrap_or(&mut []);
+                    insn::gather(x, starts, last, run, column);
                 }
                 &*columns
             } else {
@@ -164,31 +171,6 @@ impl Linear<'_> {
                 [cell, count],
                 y,
             );
-        }
-    }
-
-    /// Copies one window.
-    #[inline(always)]
-    fn column(
-        &self,
-        inputs: usize,
-        ring: &[i16],
-        ring_row: impl Fn(usize) -> usize,
-        at: usize,
-        column: &mut [i16],
-    ) {
-        let joined = self.columns.step == 1;
-        let (runs, run) =
-            if joined { (1, self.columns.taps * inputs) } else { (self.columns.taps, inputs) };
-        let mut to = 0;
-        for ky in 0..self.rows.taps {
-            for kx in 0..runs {
-                let from = ring_row(ky) + at + kx * self.columns.step * inputs;
-                let Some(x) = ring.get(from..from + run) else { return };
-                let Some(out) = column.get_mut(to..to + run) else { return };
-                insn::copy(x, out);
-                to += run;
-            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The functions of `asm.rs` in plain Rust, for every core without their instructions:
 //! the backend is compiled, tested and interpreted through these on any machine.
 
+use super::elementwise::AddHalves;
 use super::tile::{Descriptor, PIXELS, SUMS, Segments};
 
 /// Sums of a descriptor's groups.
@@ -57,6 +58,34 @@ pub(super) fn depthwise_tile(descriptor: &mut Descriptor<'_>) {
     }
 }
 
+/// `requantize` of three pixels: `out[p][c]` from `acc[3 · c + p]`, with a multiplier per
+/// channel, or one for all. Lengths that do not fit are cut to what does.
+pub(super) fn requantize_pixels(
+    acc: &[i32],
+    [mantissas, shifts]: [&[i32]; 2],
+    zero_point: i32,
+    out: &mut [&mut [i8]; 3],
+) {
+    for (pixel, out) in out.iter_mut().enumerate() {
+        for (c, (out, acc)) in out.iter_mut().zip(acc.chunks_exact(3)).enumerate() {
+            let c = if mantissas.len() == 1 { 0 } else { c };
+            *out = requantize(acc[pixel], mantissas[c], -shifts[c], zero_point) as i8;
+        }
+    }
+}
+
+/// `requantize` of one sum per channel, each with its multiplier; cut to the shortest slice.
+pub(super) fn requantize_run(
+    acc: &[i32],
+    [mantissas, shifts]: [&[i32]; 2],
+    zero_point: i32,
+    out: &mut [i8],
+) {
+    for (((out, &acc), &mantissa), &shift) in out.iter_mut().zip(acc).zip(mantissas).zip(shifts) {
+        *out = requantize(acc, mantissa, -shift, zero_point) as i8;
+    }
+}
+
 /// `ssat8(zero_point + round(acc · mantissa / 2^(31 + n)))` with TFLite's double rounding,
 /// for `n` in 1…31 and `|acc| < 2^30`.
 pub(super) fn requantize(acc: i32, mantissa: i32, n: i32, zero_point: i32) -> i32 {
@@ -74,10 +103,14 @@ pub(super) fn widen(x: &[i8], out: &mut [i16]) {
     }
 }
 
-/// Copies short runs.
-pub(super) fn copy(x: &[i16], out: &mut [i16]) {
-    for (out, &x) in out.iter_mut().zip(x) {
-        *out = x;
+/// Copies runs of `run` elements that start at `starts` (in bytes) one after the other;
+/// an odd run takes one element more, which the next one overwrites.
+pub(super) fn gather(x: &[i16], starts: &[u32], last: usize, run: usize, out: &mut [i16]) {
+    let wide = run.div_ceil(2) * 2;
+    debug_assert!(starts.iter().all(|&start| start as usize <= last));
+    for (i, &start) in starts.iter().enumerate() {
+        let from = start as usize / 2;
+        out[i * run..i * run + wide].copy_from_slice(&x[from..from + wide]);
     }
 }
 
@@ -149,4 +182,17 @@ pub(super) fn sum_cells(sums: [u32; 2], x: &[i8], pitch: usize, count: usize) ->
         (even, odd) = (add(even, cell[0], cell[2]), add(odd, cell[1], cell[3]));
     }
     [even, odd]
+}
+
+/// `y[i] = requantize(b' + (a[i] << 19))` with `b' = offset + round((b[i] << 21) − zero) · …`:
+/// the sum of two operands, of which the first has the multiplier one half.
+pub(super) fn add_halves(a: &[i8], b: &[i8], how: &AddHalves, y: &mut [i8]) {
+    for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
+        let doubled = i64::from((i32::from(b) << 21) - how.zero);
+        let high = ((doubled * i64::from(how.mantissa) + (1 << 31)) >> 32) as i32;
+        let high = high + (high >> 31);
+        let scaled = (high >> how.shift) + ((high >> (how.shift - 1)) & 1);
+        let sum = scaled + how.offset + (i32::from(a) << 19);
+        *y = requantize(sum, how.out_mantissa, how.out_shift, how.out_zero) as i8;
+    }
 }

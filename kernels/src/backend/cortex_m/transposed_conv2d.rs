@@ -21,7 +21,8 @@ fn phases(g: &TransposedConv2dGeometry) -> impl Iterator<Item = ([usize; 2], [Li
 /// Bytes of scratch: that of the largest phase.
 pub(super) fn scratch(g: &TransposedConv2dGeometry) -> usize {
     phases(g)
-        .map(|(_, [rows, columns])| Layout::new(&rows, &columns, g.input.c, g.output.c).bytes())
+        .filter_map(|(_, lines)| Layout::new(&lines[0], &lines[1], g.input.c, g.output.c))
+        .map(|layout| layout.bytes())
         .fold(ops::transposed_conv2d::scratch_bytes::<i8>(g), usize::max)
 }
 
@@ -34,8 +35,10 @@ pub(super) fn run(
 ) {
     let g = &op.geometry;
     let needed = self::scratch(g) / 4;
+    let fits = phases(g)
+        .all(|(_, [rows, columns])| Layout::new(&rows, &columns, g.input.c, g.output.c).is_some());
     let (_, words, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);
-    if words.len() < needed {
+    if !fits || words.len() < needed {
         return ops::transposed_conv2d::run::<i8, CortexM>(op, x, y, scratch);
     }
     let (outputs, taps) = (g.output.c, g.window.taps());
@@ -45,6 +48,7 @@ pub(super) fn run(
         for ([py, px], [rows, columns]) in phases(g) {
             let first = (py * g.window.columns.stride + px) * outputs;
             let layout = Layout::new(&rows, &columns, g.input.c, outputs);
+            let Some(layout) = layout else { continue };
             let layer = Linear {
                 rows,
                 columns,

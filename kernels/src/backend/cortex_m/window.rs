@@ -3,7 +3,7 @@
 use super::tile::{PIXELS, Segments};
 use crate::window::Axis;
 
-/// Most segments of a window; a window of more is copied to columns.
+/// Most runs of a window; a window of more takes the portable form.
 pub(super) const SEGMENTS: usize = 64;
 /// Bytes of expanded weights that are kept at once, unless two channels take more.
 const WEIGHT_BYTES: usize = 8192;
@@ -104,8 +104,14 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// For windows over `inputs` channels, `outputs` of them.
-    pub(super) const fn new(rows: &Line, columns: &Line, inputs: usize, outputs: usize) -> Self {
+    /// For windows over `inputs` channels, `outputs` of them. `None` where a window
+    /// falls into too many runs.
+    pub(super) const fn new(
+        rows: &Line,
+        columns: &Line,
+        inputs: usize,
+        outputs: usize,
+    ) -> Option<Self> {
         let last = columns.outputs.div_ceil(PIXELS) * PIXELS - 1;
         let cells = columns.span(last);
         // One element of slack: an odd run reads the next one, with weight zero.
@@ -120,8 +126,12 @@ impl Layout {
         // Cycles: fifteen a segment, twelve a pair; copying takes about four an element.
         let all = outputs.div_ceil(2);
         let apart = segments * (15 + 12 * run.div_ceil(2)) * all;
-        let copied = (15 + 12 * depth.div_ceil(2)) * all + 4 * PIXELS * depth + 30 * segments;
-        let columns = segments > SEGMENTS || copied < apart;
+        let copied =
+            (15 + 12 * depth.div_ceil(2)) * all + PIXELS * segments * (9 + 5 * run.div_ceil(2));
+        if segments > SEGMENTS {
+            return None;
+        }
+        let columns = copied < apart;
         let (segments, pairs) =
             if columns { (1, depth.div_ceil(2)) } else { (segments, run.div_ceil(2)) };
         let fit = WEIGHT_BYTES / (4 * Segments::weight_words(segments, pairs));
@@ -134,7 +144,7 @@ impl Layout {
         };
         let ring = (rows.taps - 1) * rows.step + 1;
         let words = Segments::weight_words(segments, pairs);
-        Self { ring, cells, row, columns, segments, pairs, groups, words }
+        Some(Self { ring, cells, row, columns, segments, pairs, groups, words })
     }
 
     /// For depthwise windows: every tap is a segment of one pair of channels.
@@ -163,9 +173,9 @@ impl Layout {
         self.ring * self.row / 2
     }
 
-    /// Words of the three columns.
+    /// Words of the three columns; an odd run writes one element more.
     pub(super) const fn column_words(&self) -> usize {
-        if self.columns { PIXELS * self.pairs } else { 0 }
+        if self.columns { PIXELS * self.pairs + 1 } else { 0 }
     }
 
     /// Bytes of scratch.
