@@ -14,7 +14,7 @@ use super::tile::{BLOCK_BYTES, DEPTHWISE_BYTES, DEPTHWISE_UNROLL, Descriptor, UN
 #[inline(always)]
 pub(super) fn tile(descriptor: &mut Descriptor<'_>) {
     const { assert!(UNROLL == 12 && BLOCK_BYTES == 44) };
-    let mut words: [usize; 11] = [
+    let words: [usize; 14] = [
         0,
         0,
         descriptor.segments.as_ptr_range().end as usize,
@@ -24,22 +24,26 @@ pub(super) fn tile(descriptor: &mut Descriptor<'_>) {
         descriptor.acc.as_mut_ptr() as usize,
         descriptor.groups,
         descriptor.segments.as_ptr() as usize,
-        descriptor.pitch,
+        descriptor.groups,
+        descriptor.tiles,
         descriptor.weights.as_ptr() as usize,
+        descriptor.pitch * 3,
+        descriptor.pitch,
     ];
-    // SAFETY: `Descriptor::new` has checked that segments, weights, sums and
+    // SAFETY: `Segments::tile` has checked that segments, weights, sums and
     // everything that `segments` and `pitch` reach in `x` lie inside their slices.
-    unsafe { tile_3x2(words.as_mut_ptr()) }
+    unsafe { tile_3x2(words.as_ptr()) }
 }
 
 /// r0–r5 sums, r6–r8 inputs, r9 r10 weights, r11 and r12 inputs and their pitch, lr weights.
 /// On the stack, in words: end of segment, next segment, last segment, inputs, bytes
-/// of a segment, entry, sums, groups left, first segment.
+/// of a segment, entry, sums, groups left, first segment, groups, tiles left, weights,
+/// bytes between tiles.
 ///
 /// # Safety
 /// `words` are those of [`tile`].
 #[unsafe(naked)]
-unsafe extern "C" fn tile_3x2(words: *mut usize) {
+unsafe extern "C" fn tile_3x2(words: *const usize) {
     naked_asm!(
         ".macro microconv_pair",
         "ldr.w r7, [r11, r12]",
@@ -55,15 +59,18 @@ unsafe extern "C" fn tile_3x2(words: *mut usize) {
         "smlad r3, r6, r10, r3",
         ".endm",
         "push {{r4-r11, lr}}",
-        "sub sp, sp, #36",
-        "ldmia r0, {{r1-r11}}",
-        "mov r12, r10",
-        "mov lr, r11",
+        "sub sp, sp, #52",
+        "ldmia r0!, {{r1-r9}}",
         "adr r11, 4f",
         "add r6, r6, r11",
         "orr r6, r6, #1",
         "mov r11, sp",
-        "stmia r11, {{r1-r9}}",
+        "stmia r11!, {{r1-r9}}",
+        "ldmia r0, {{r1-r4, r12}}",
+        "stmia r11, {{r1-r4}}",
+        // A tile.
+        "5:",
+        "ldr lr, [sp, #44]",
         // Two channels: their biases begin the sums of three pixels.
         "2:",
         "ldr r8, [sp, #32]",
@@ -102,7 +109,17 @@ unsafe extern "C" fn tile_3x2(words: *mut usize) {
         "subs r7, r7, #1",
         "str r7, [sp, #28]",
         "bne.w 2b",
-        "add sp, sp, #36",
+        "ldr r6, [sp, #36]",
+        "ldr r7, [sp, #40]",
+        "ldr r8, [sp, #12]",
+        "ldr r9, [sp, #48]",
+        "str r6, [sp, #28]",
+        "add r8, r8, r9",
+        "str r8, [sp, #12]",
+        "subs r7, r7, #1",
+        "str r7, [sp, #40]",
+        "bne.w 5b",
+        "add sp, sp, #52",
         "pop {{r4-r11, pc}}",
         ".purgem microconv_pair",
     )
@@ -114,42 +131,44 @@ unsafe extern "C" fn tile_3x2(words: *mut usize) {
 pub(super) fn depthwise_tile(descriptor: &mut Descriptor<'_>) {
     const { assert!(DEPTHWISE_UNROLL == 9 && DEPTHWISE_BYTES == 48) };
     let taps = descriptor.segments.len();
-    let mut words: [usize; 9] = [
+    let words: [usize; 11] = [
         descriptor.segments.as_ptr() as usize,
         descriptor.segments.as_ptr_range().end as usize,
         (DEPTHWISE_UNROLL - taps % DEPTHWISE_UNROLL) % DEPTHWISE_UNROLL * DEPTHWISE_BYTES,
         descriptor.acc.as_mut_ptr() as usize,
         descriptor.groups,
         descriptor.x.as_ptr() as usize,
-        descriptor.pitch,
+        descriptor.groups,
+        descriptor.tiles,
         descriptor.weights.as_ptr() as usize,
-        0,
+        descriptor.pitch * 3,
+        descriptor.pitch,
     ];
     // SAFETY: `Segments::depthwise_tile` has checked that segments, weights, sums and
     // everything that the segments reach in `x` lie inside their slices.
-    unsafe { depthwise_3x2(words.as_mut_ptr()) }
+    unsafe { depthwise_3x2(words.as_ptr()) }
 }
 
 /// r0–r5 sums, r6 r7 r9 inputs, r8 weights, r10 segments, r11 and r12 inputs and their
 /// pitch, lr weights. On the stack, in words: first segment, last segment, entry, sums,
-/// groups left.
+/// groups left, inputs, groups, tiles left, weights, bytes between tiles.
 ///
 /// # Safety
 /// `words` are those of [`depthwise_tile`].
 #[unsafe(naked)]
-unsafe extern "C" fn depthwise_3x2(words: *mut usize) {
+unsafe extern "C" fn depthwise_3x2(words: *const usize) {
     naked_asm!(
         "push {{r4-r11, lr}}",
-        "sub sp, sp, #20",
-        "ldmia r0, {{r1-r8}}",
-        "mov r11, r6",
-        "mov r12, r7",
-        "mov lr, r8",
-        "adr r10, 4f",
-        "add r3, r3, r10",
+        "sub sp, sp, #40",
+        "ldmia r0, {{r1-r10, r12}}",
+        "adr r11, 4f",
+        "add r3, r3, r11",
         "orr r3, r3, #1",
-        "mov r10, sp",
-        "stmia r10, {{r1-r5}}",
+        "mov r11, sp",
+        "stmia r11, {{r1-r10}}",
+        "5:",
+        "ldr lr, [sp, #32]",
+        "ldr r11, [sp, #20]",
         "2:",
         "ldr r10, [sp, #0]",
         "ldr r6, [sp, #8]",
@@ -187,48 +206,65 @@ unsafe extern "C" fn depthwise_3x2(words: *mut usize) {
         "subs r7, r7, #1",
         "str r7, [sp, #16]",
         "bne.w 2b",
-        "add sp, sp, #20",
+        "ldr r6, [sp, #24]",
+        "ldr r7, [sp, #28]",
+        "ldr r8, [sp, #20]",
+        "ldr r9, [sp, #36]",
+        "str r6, [sp, #16]",
+        "add r8, r8, r9",
+        "str r8, [sp, #20]",
+        "subs r7, r7, #1",
+        "str r7, [sp, #28]",
+        "bne.w 5b",
+        "add sp, sp, #40",
         "pop {{r4-r11, pc}}",
     )
 }
 
-/// `requantize` of three pixels: `out[p][c]` from `acc[3 · c + p]`, with a multiplier per
-/// channel, or one for all. Lengths that do not fit are cut to what does.
+/// `requantize` of `tiles` tiles: channel `c` of pixel `p` goes to `out[p · step + c]`, with a
+/// multiplier per channel, or one for all. Sums of an odd number of channels are padded to
+/// an even one. Nothing is done where a slice is too short.
 #[inline(always)]
 pub(super) fn requantize_pixels(
     acc: &[i32],
     [mantissas, shifts]: [&[i32]; 2],
     zero_point: i32,
-    [a, b, c]: &mut [&mut [i8]; 3],
+    [channels, tiles, step]: [usize; 3],
+    out: &mut [i8],
 ) {
-    let mut count = (acc.len() / 3).min(a.len()).min(b.len()).min(c.len());
     let single = mantissas.len() == 1;
-    let multipliers = mantissas.len().min(shifts.len());
-    if single {
-        count = if multipliers == 0 { 0 } else { count };
-    } else {
-        count = count.min(multipliers);
-    }
-    if count == 0 {
+    let multipliers = if single { 1 } else { channels };
+    let padding = channels % 2 * 12;
+    let fits = channels != 0
+        && tiles != 0
+        && acc.len() >= tiles * channels.next_multiple_of(2) * 3
+        && mantissas.len() >= multipliers
+        && shifts.len() >= multipliers
+        && out.len() >= (3 * tiles - 1) * step + channels;
+    if !fits {
         return;
     }
-    let words: [usize; 9] = [
-        acc.as_ptr() as usize,
+    let words: [usize; 12] = [
+        channels,
+        tiles,
         mantissas.as_ptr() as usize,
         shifts.as_ptr() as usize,
-        a.as_mut_ptr() as usize,
-        b.as_mut_ptr() as usize,
-        c.as_mut_ptr() as usize,
-        zero_point as usize,
-        count,
+        (3 * step).wrapping_sub(channels),
+        padding,
         usize::from(single),
+        acc.as_ptr() as usize,
+        out.as_mut_ptr() as usize,
+        out.as_mut_ptr().wrapping_add(step) as usize,
+        out.as_mut_ptr().wrapping_add(2 * step) as usize,
+        zero_point as usize,
     ];
-    // SAFETY: `count` is at most what each of the slices holds.
+    // SAFETY: everything that the tiles read and write was checked to lie in its slice.
     unsafe { requantize_3(words.as_ptr()) }
 }
 
 /// r0 sums, r1 mantissas, r2 shifts, r3–r5 outputs, r6 zero point, r7 channels left,
-/// r8–r10 sums, r11 mantissa, r12 shift.
+/// r8–r10 sums, r11 mantissa, r12 shift. On the stack, in words: channels, tiles left,
+/// mantissas, shifts, bytes between tiles, bytes of padding sums, whether single.
 ///
 /// # Safety
 /// `words` are those of [`requantize_pixels`].
@@ -252,7 +288,17 @@ unsafe extern "C" fn requantize_3(words: *const usize) {
         "strb r10, [r5], #1",
         ".endm",
         "push {{r4-r11, lr}}",
-        "ldmia r0, {{r0-r8}}",
+        "sub sp, sp, #28",
+        "ldmia r0!, {{r1-r7}}",
+        "mov r8, sp",
+        "stmia r8, {{r1-r7}}",
+        "ldmia r0, {{r0, r3-r6}}",
+        // A tile.
+        "5:",
+        "ldr r7, [sp, #0]",
+        "ldr r1, [sp, #8]",
+        "ldr r2, [sp, #12]",
+        "ldr r8, [sp, #24]",
         "cmp r8, #0",
         "bne 3f",
         "2:",
@@ -263,6 +309,18 @@ unsafe extern "C" fn requantize_3(words: *const usize) {
         "microconv_round_three",
         "subs r7, r7, #1",
         "bne 2b",
+        "6:",
+        "ldr r8, [sp, #4]",
+        "ldr r9, [sp, #16]",
+        "ldr r10, [sp, #20]",
+        "add r3, r3, r9",
+        "add r4, r4, r9",
+        "add r5, r5, r9",
+        "add r0, r0, r10",
+        "subs r8, r8, #1",
+        "str r8, [sp, #4]",
+        "bne 5b",
+        "add sp, sp, #28",
         "pop {{r4-r11, pc}}",
         "3:",
         "ldr r11, [r1]",
@@ -273,7 +331,7 @@ unsafe extern "C" fn requantize_3(words: *const usize) {
         "microconv_round_three",
         "subs r7, r7, #1",
         "bne 4b",
-        "pop {{r4-r11, pc}}",
+        "b 6b",
         ".purgem microconv_round_three",
         ".purgem microconv_round",
     )

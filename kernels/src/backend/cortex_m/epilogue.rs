@@ -32,25 +32,37 @@ impl<'a> Finish<'a> {
         Self { how, short, narrow: how.min != i8::MIN || how.max != i8::MAX }
     }
 
-    /// Three pixels of `out[0].len()` channels from `first` on; `acc` is `[channel][pixel]`,
-    /// biases included.
+    /// `tiles` tiles of `channels` channels from `first` on, pixels `step` apart in `out`;
+    /// `acc` is `[tile][channel][pixel]`, biases included.
     #[inline]
-    pub(super) fn pixels(&self, acc: &[i32], first: usize, mut out: [&mut [i8]; PIXELS]) {
+    pub(super) fn pixels(
+        &self,
+        acc: &[i32],
+        first: usize,
+        [channels, tiles, step]: [usize; 3],
+        out: &mut [i8],
+    ) {
         let how = self.how;
-        let channels = out[0].len();
         let by = self.multipliers(first, channels);
         if self.short {
-            insn::requantize_pixels(acc, by, how.zero_point, &mut out);
+            insn::requantize_pixels(acc, by, how.zero_point, [channels, tiles, step], out);
         } else {
-            for (pixel, out) in out.iter_mut().enumerate() {
-                for (c, (out, acc)) in out.iter_mut().zip(acc.chunks_exact(PIXELS)).enumerate() {
-                    let by = how.multiplier(first + c);
-                    *out = requantize(acc[pixel], by, how.zero_point, how.min, how.max);
+            let acc = acc.chunks_exact(channels.next_multiple_of(2) * PIXELS);
+            for (acc, out) in acc.take(tiles).zip(out.chunks_mut(PIXELS * step)) {
+                for (pixel, out) in out.chunks_mut(step).take(PIXELS).enumerate() {
+                    let acc = acc.chunks_exact(PIXELS).take(channels);
+                    for (c, (acc, out)) in acc.zip(out).enumerate() {
+                        let by = how.multiplier(first + c);
+                        *out = requantize(acc[pixel], by, how.zero_point, how.min, how.max);
+                    }
                 }
             }
         }
-        for out in out {
-            self.end(out);
+        if self.narrow || how.table.is_some() {
+            for out in out.chunks_mut(step).take(PIXELS * tiles) {
+                let len = channels.min(out.len());
+                self.end(&mut out[..len]);
+            }
         }
     }
 

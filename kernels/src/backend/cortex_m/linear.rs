@@ -7,8 +7,8 @@ use super::insn;
 use super::tile::{PIXELS, SUMS, Segments};
 use super::window::{Layout, Line, SEGMENTS};
 
-/// Groups whose sums are kept on the stack.
-const GROUPS: usize = 16;
+/// Groups whose sums are kept on the stack, over all tiles of a call.
+pub(super) const GROUPS: usize = 16;
 
 /// Where rows come from.
 pub(super) struct Input<'a> {
@@ -31,7 +31,7 @@ pub(super) struct Linear<'a> {
 /// Sums of one tile, and outputs of pixels that do not exist.
 struct Work {
     acc: [i32; SUMS * GROUPS],
-    spare: [[i8; GROUPS * 2]; PIXELS - 1],
+    spare: [i8; GROUPS * 2 * PIXELS],
 }
 
 /// The rows that are widened at the moment.
@@ -56,6 +56,7 @@ impl Linear<'_> {
         let (ring, columns) = rest.split_at_mut(layout.ring_words());
         let ring: &mut [i16] = bytemuck::cast_slice_mut(ring);
         let columns: &mut [i16] = bytemuck::cast_slice_mut(columns);
+        let mut work = Work { acc: [0; SUMS * GROUPS], spare: [0; GROUPS * 2 * PIXELS] };
         for first in (0..outputs).step_by(2 * layout.groups) {
             let channels = (outputs - first).min(2 * layout.groups);
             for (group, words) in weights.chunks_exact_mut(words).enumerate() {
@@ -73,6 +74,7 @@ impl Linear<'_> {
                     oy,
                     [first, channels],
                     weights,
+                    &mut work,
                     ring.data,
                     columns,
                     y,
@@ -123,6 +125,7 @@ impl Linear<'_> {
         oy: usize,
         [first, channels]: [usize; 2],
         weights: &[i32],
+        work: &mut Work,
         ring: &[i16],
         columns: &mut [i16],
         y: &mut [i8],
@@ -147,37 +150,34 @@ impl Linear<'_> {
             if layout.columns { (&whole[..], layout.pairs * 4) } else { (starts, 2 * step) };
         let Some(segments) = Segments::new(segment_starts, layout.pairs, pitch) else { return };
         let line = (self.rows.first + oy * self.rows.every) * self.width;
-        let mut work = Work { acc: [0; SUMS * GROUPS], spare: [[0; GROUPS * 2]; 2] };
-        for tile in 0..self.columns.outputs.div_ceil(PIXELS) {
+        let outputs = self.columns.outputs;
+        let at_once = if layout.columns { 1 } else { layout.tiles() };
+        let mut done = 0;
+        while done < outputs {
+            // Whole tiles, several at a time, and at the end what is left of one.
+            let tiles = ((outputs - done) / PIXELS).min(at_once);
+            let count = if tiles == 0 { outputs - done } else { tiles * PIXELS };
             let x = if layout.columns {
                 for pixel in 0..PIXELS {
-                    let x = ring.get((tile * PIXELS + pixel) * step..).unwrap_or(&[]);
+                    let x = ring.get((done + pixel) * step..).unwrap_or(&[]);
                     let column = columns.get_mut(pixel * layout.pairs * 2..).unwrap_or(&mut []);
                     insn::gather(x, starts, last, run, column);
                 }
                 &*columns
             } else {
-                ring.get(tile * PIXELS * step..).unwrap_or(&[])
+                ring.get(done * step..).unwrap_or(&[])
             };
-            let cell = line + self.columns.first + tile * PIXELS * self.columns.every;
-            let count = (self.columns.outputs - tile * PIXELS).min(PIXELS);
-            self.tile(
-                layout,
-                &segments,
-                x,
-                weights,
-                &mut work,
-                [first, channels],
-                [cell, count],
-                y,
-            );
+            let cell = line + self.columns.first + done * self.columns.every;
+            let cells = [cell, count, tiles];
+            self.tiles(layout, &segments, x, weights, work, [first, channels], cells, y);
+            done += count;
         }
     }
 
-    /// Three pixels (or the `count` that are left) of all channels of the block.
+    /// `tiles` tiles, or `count` pixels of one, of all channels of the block.
     #[expect(clippy::too_many_arguments, reason = "operands of one tile")]
     #[inline(always)]
-    fn tile(
+    fn tiles(
         &self,
         layout: &Layout,
         segments: &Segments<'_>,
@@ -185,11 +185,12 @@ impl Linear<'_> {
         weights: &[i32],
         work: &mut Work,
         [first, channels]: [usize; 2],
-        [cell, count]: [usize; 2],
+        [cell, count, tiles]: [usize; 3],
         y: &mut [i8],
     ) {
-        let outputs = self.weights.outputs;
         let Work { acc, spare } = work;
+        let outputs = self.weights.outputs;
+        let step = self.columns.every * outputs;
         let blocks = weights.chunks(GROUPS * layout.weight_words());
         for (block, weights) in blocks.enumerate() {
             let skip = block * GROUPS * 2;
@@ -197,30 +198,28 @@ impl Linear<'_> {
             if channels == 0 {
                 return;
             }
-            let groups = channels.div_ceil(2);
+            let size = [channels.div_ceil(2), tiles.max(1)];
             if self.weights.depthwise {
                 let x = x.get(first + skip..).unwrap_or(&[]);
-                let tile = segments.depthwise_tile(acc, x, weights, groups);
+                let tile = segments.depthwise_tile(acc, x, weights, size);
                 let Some(mut tile) = tile else { return };
                 insn::depthwise_tile(&mut tile);
             } else {
-                let Some(mut tile) = segments.tile(acc, x, weights, groups) else { return };
+                let Some(mut tile) = segments.tile(acc, x, weights, size) else { return };
                 insn::tile(&mut tile);
             }
-            let [spare_b, spare_c] = &mut *spare;
-            let mut at = y.get_mut(cell * outputs + first + skip..).unwrap_or(&mut []);
-            let step = self.columns.every * outputs;
-            let mut out: [&mut [i8]; PIXELS] = [&mut [], spare_b, spare_c];
-            for out in out.iter_mut().take(count) {
-                let split = step.min(at.len());
-                let (pixel, rest) = core::mem::take(&mut at).split_at_mut(split);
-                (*out, at) = (pixel, rest);
+            let out = y.get_mut(cell * outputs + first + skip..).unwrap_or(&mut []);
+            if tiles != 0 {
+                self.finish.pixels(acc, first + skip, [channels, tiles, step], out);
+                continue;
             }
-            for out in &mut out {
-                let len = channels.min(out.len());
-                *out = &mut core::mem::take(out)[..len];
+            self.finish.pixels(acc, first + skip, [channels, 1, channels], spare);
+            let pixels = out.chunks_mut(step).zip(spare.chunks(channels));
+            for (out, spare) in pixels.take(count) {
+                for (out, &code) in out.iter_mut().zip(spare) {
+                    *out = code;
+                }
             }
-            self.finish.pixels(acc, first + skip, out);
         }
     }
 }

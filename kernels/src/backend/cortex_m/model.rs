@@ -4,28 +4,26 @@
 use super::elementwise::AddHalves;
 use super::tile::{Descriptor, PIXELS, SUMS, Segments};
 
-/// Sums of a descriptor's groups.
+/// Sums of a descriptor's tiles.
 pub(super) fn tile(descriptor: &mut Descriptor<'_>) {
-    let Descriptor { acc, x, segments, pairs, pitch, weights, groups } = descriptor;
+    let Descriptor { acc, x, segments, pairs, pitch, weights, groups, tiles } = descriptor;
     let words = Segments::weight_words(segments.len(), *pairs);
-    let tiles = acc.chunks_exact_mut(SUMS).zip(weights.chunks_exact(words));
-    for (sums, weights) in tiles.take(*groups) {
-        let (biases, weights) = weights.split_at(2);
-        for (sums, &bias) in sums.chunks_exact_mut(PIXELS).zip(biases) {
-            sums.fill(bias);
-        }
-        let mut weights = weights.chunks_exact(2);
-        for &start in segments.iter() {
-            for (pair, words) in weights.by_ref().take(*pairs).enumerate() {
-                for pixel in 0..PIXELS {
-                    let at = (start as usize + pixel * *pitch) / 2 + 2 * pair;
-                    for (channel, &word) in words.iter().enumerate() {
-                        let (low, high) = (i32::from(word as i16), word >> 16);
-                        let dot = i32::from(x[at])
-                            .wrapping_mul(low)
-                            .wrapping_add(i32::from(x[at + 1]).wrapping_mul(high));
-                        let sum = &mut sums[channel * PIXELS + pixel];
-                        *sum = sum.wrapping_add(dot);
+    for (tile, acc) in acc.chunks_exact_mut(SUMS * *groups).take(*tiles).enumerate() {
+        let x = &x[tile * PIXELS * *pitch / 2..];
+        for (sums, weights) in acc.chunks_exact_mut(SUMS).zip(weights.chunks_exact(words)) {
+            let (biases, weights) = weights.split_at(2);
+            for (sums, &bias) in sums.chunks_exact_mut(PIXELS).zip(biases) {
+                sums.fill(bias);
+            }
+            let mut weights = weights.chunks_exact(2);
+            for &start in segments.iter() {
+                for (pair, words) in weights.by_ref().take(*pairs).enumerate() {
+                    for pixel in 0..PIXELS {
+                        let at = (start as usize + pixel * *pitch) / 2 + 2 * pair;
+                        for (channel, &word) in words.iter().enumerate() {
+                            let sum = &mut sums[channel * PIXELS + pixel];
+                            *sum = dual(*sum, [x[at], x[at + 1]], word);
+                        }
                     }
                 }
             }
@@ -33,43 +31,56 @@ pub(super) fn tile(descriptor: &mut Descriptor<'_>) {
     }
 }
 
+/// `sum + x[0] · low half + x[1] · high half`, wrapping.
+fn dual(sum: i32, x: [i16; 2], word: i32) -> i32 {
+    let [low, high] = [i32::from(word as i16), word >> 16];
+    let [first, second] = x.map(i32::from);
+    sum.wrapping_add(first.wrapping_mul(low)).wrapping_add(second.wrapping_mul(high))
+}
+
 /// The depthwise tile: groups of two channels over three pixels, a word of two weights
 /// per tap; group `g` reads its inputs `4 · g` bytes further on.
 pub(super) fn depthwise_tile(descriptor: &mut Descriptor<'_>) {
-    let Descriptor { acc, x, segments, pitch, weights, groups, .. } = descriptor;
-    let tiles = acc.chunks_exact_mut(SUMS).zip(weights.chunks_exact(2 + segments.len()));
-    for (group, (sums, weights)) in tiles.take(*groups).enumerate() {
-        let (biases, weights) = weights.split_at(2);
-        for (sums, &bias) in sums.chunks_exact_mut(PIXELS).zip(biases) {
-            sums.fill(bias);
-        }
-        for (&start, &word) in segments.iter().zip(weights) {
-            for pixel in 0..PIXELS {
-                let at = (start as usize + pixel * *pitch) / 2 + 2 * group;
-                for (channel, weight) in
-                    [i32::from(word as i16), word >> 16].into_iter().enumerate()
-                {
-                    let product = i32::from(x[at + channel]).wrapping_mul(weight);
-                    let sum = &mut sums[channel * PIXELS + pixel];
-                    *sum = sum.wrapping_add(product);
+    let Descriptor { acc, x, segments, pitch, weights, groups, tiles, .. } = descriptor;
+    for (tile, acc) in acc.chunks_exact_mut(SUMS * *groups).take(*tiles).enumerate() {
+        let sums = acc.chunks_exact_mut(SUMS);
+        for (group, (sums, weights)) in
+            sums.zip(weights.chunks_exact(2 + segments.len())).enumerate()
+        {
+            let x = &x[tile * PIXELS * *pitch / 2 + 2 * group..];
+            let (biases, weights) = weights.split_at(2);
+            for (sums, &bias) in sums.chunks_exact_mut(PIXELS).zip(biases) {
+                sums.fill(bias);
+            }
+            for (&start, &word) in segments.iter().zip(weights) {
+                for pixel in 0..PIXELS {
+                    let at = (start as usize + pixel * *pitch) / 2;
+                    let (even, odd) = (sums[pixel], sums[PIXELS + pixel]);
+                    sums[pixel] = dual(even, [x[at], 0], word);
+                    sums[PIXELS + pixel] = dual(odd, [0, x[at + 1]], word);
                 }
             }
         }
     }
 }
 
-/// `requantize` of three pixels: `out[p][c]` from `acc[3 · c + p]`, with a multiplier per
-/// channel, or one for all. Lengths that do not fit are cut to what does.
+/// `requantize` of `tiles` tiles: channel `c` of pixel `p` goes to `out[p · step + c]`, with a
+/// multiplier per channel, or one for all. Sums of an odd number of channels are padded to
+/// an even one. Nothing is done where a slice is too short.
 pub(super) fn requantize_pixels(
     acc: &[i32],
     [mantissas, shifts]: [&[i32]; 2],
     zero_point: i32,
-    out: &mut [&mut [i8]; 3],
+    [channels, tiles, step]: [usize; 3],
+    out: &mut [i8],
 ) {
-    for (pixel, out) in out.iter_mut().enumerate() {
-        for (c, (out, acc)) in out.iter_mut().zip(acc.chunks_exact(3)).enumerate() {
-            let c = if mantissas.len() == 1 { 0 } else { c };
-            *out = requantize(acc[pixel], mantissas[c], -shifts[c], zero_point) as i8;
+    for (tile, acc) in acc.chunks_exact(channels.next_multiple_of(2) * 3).take(tiles).enumerate() {
+        for (c, acc) in acc.chunks_exact(3).take(channels).enumerate() {
+            let by = if mantissas.len() == 1 { 0 } else { c };
+            for (pixel, &acc) in acc.iter().enumerate() {
+                out[(3 * tile + pixel) * step + c] =
+                    requantize(acc, mantissas[by], -shifts[by], zero_point) as i8;
+            }
         }
     }
 }

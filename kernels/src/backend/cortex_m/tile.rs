@@ -23,9 +23,9 @@ pub(super) const DEPTHWISE_BYTES: usize = 48;
 #[cfg_attr(not(arm_dsp), expect(dead_code, reason = "the shape of the code in `asm.rs`"))]
 pub(super) const BLOCK_BYTES: usize = 44;
 
-/// Groups of two channels over three pixels.
+/// Groups of two channels over three pixels, for several tiles of a row.
 pub(super) struct Descriptor<'a> {
-    /// [`SUMS`] sums per group, `[channel][pixel]`.
+    /// [`SUMS`] sums per group, `[tile][channel][pixel]`.
     pub(super) acc: &'a mut [i32],
     /// Inputs, from the first element of the first pixel on.
     pub(super) x: &'a [i16],
@@ -39,6 +39,8 @@ pub(super) struct Descriptor<'a> {
     pub(super) weights: &'a [i32],
     /// Groups of two channels.
     pub(super) groups: usize,
+    /// Tiles, three pixels apart.
+    pub(super) tiles: usize,
 }
 
 /// What a window reads: the segments, checked against a buffer once for many tiles.
@@ -71,16 +73,17 @@ impl<'a> Segments<'a> {
         acc: &'b mut [i32],
         x: &'b [i16],
         weights: &'b [i32],
-        groups: usize,
+        [groups, tiles]: [usize; 2],
     ) -> Option<Descriptor<'b>>
     where
         'a: 'b,
     {
         let words = 2 + self.starts.len();
         let fits = groups != 0
+            && tiles != 0
             && self.pairs == 1
-            && acc.len() >= groups * SUMS
-            && x.len() * 2 >= self.reach + (groups - 1) * 4
+            && acc.len() >= tiles * groups * SUMS
+            && x.len() * 2 >= self.reach + (groups - 1) * 4 + (tiles - 1) * PIXELS * self.pitch
             && weights.len() >= groups * words;
         fits.then_some(Descriptor {
             acc,
@@ -90,6 +93,7 @@ impl<'a> Segments<'a> {
             pitch: self.pitch,
             weights,
             groups,
+            tiles,
         })
     }
 
@@ -105,15 +109,16 @@ impl<'a> Segments<'a> {
         acc: &'b mut [i32],
         x: &'b [i16],
         weights: &'b [i32],
-        groups: usize,
+        [groups, tiles]: [usize; 2],
     ) -> Option<Descriptor<'b>>
     where
         'a: 'b,
     {
         let words = Self::weight_words(self.starts.len(), self.pairs);
         let fits = groups != 0
-            && acc.len() >= groups * SUMS
-            && x.len() * 2 >= self.reach
+            && tiles != 0
+            && acc.len() >= tiles * groups * SUMS
+            && x.len() * 2 >= self.reach + (tiles - 1) * PIXELS * self.pitch
             && weights.len() >= groups * words;
         fits.then_some(Descriptor {
             acc,
@@ -123,6 +128,7 @@ impl<'a> Segments<'a> {
             pitch: self.pitch,
             weights,
             groups,
+            tiles,
         })
     }
 }

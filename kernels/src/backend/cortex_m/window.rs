@@ -1,5 +1,6 @@
 //! What a convolution and each phase of a transposed one have in common.
 
+use super::linear::GROUPS;
 use super::tile::{PIXELS, Segments};
 use crate::window::Axis;
 
@@ -166,6 +167,11 @@ impl Layout {
     /// Words of weights per group.
     pub(super) const fn weight_words(&self) -> usize {
         self.words
+    }
+
+    /// Tiles whose sums are kept at once.
+    pub(super) const fn tiles(&self) -> usize {
+        if self.groups >= GROUPS { 1 } else { GROUPS / self.groups }
     }
 
     /// Words of the ring of rows.
