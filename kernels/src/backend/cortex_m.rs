@@ -22,6 +22,7 @@ mod linear;
 mod mac;
 mod pool2d;
 mod reduce;
+mod resize2d;
 mod tile;
 mod transposed_conv2d;
 mod window;
@@ -100,6 +101,9 @@ impl Kernels<i8> for CortexM {
     }
     fn average_pool2d(op: &ops::AveragePool2d<i8>, x: View<'_, i8>, y: ViewMut<'_, i8>) {
         pool2d::average(op, x, y);
+    }
+    fn resize_nearest2d(op: &ops::ResizeNearest2d, x: View<'_, i8>, y: ViewMut<'_, i8>) {
+        resize2d::nearest(op, x, y);
     }
     fn binary(op: &ops::Binary<i8>, a: &[i8], b: &[i8], y: &mut [i8]) {
         elementwise::binary(op, a, b, y);

@@ -443,46 +443,94 @@ pub(super) fn widen(x: &[i8], out: &mut [i16]) {
     }
 }
 
-/// Copies runs of `run` elements that start at `starts` (in bytes) one after the other;
-/// an odd run takes one element more, which the next one overwrites.
+/// `columns` columns of `pitch` elements: column `i` holds, one after the other, the runs of
+/// `run` elements that start `starts` (in bytes, at most `last`) from element `i · step` of `x`.
+/// An odd run takes one element more, which the next one overwrites. Nothing is done
+/// where a slice is too short.
 #[inline(always)]
-pub(super) fn gather(x: &[i16], starts: &[u32], last: usize, run: usize, out: &mut [i16]) {
+pub(super) fn gather(
+    x: &[i16],
+    (starts, last): (&[u32], usize),
+    [columns, run, step, pitch]: [usize; 4],
+    out: &mut [i16],
+) {
     let words = run.div_ceil(2);
-    let fits = last + words * 4 <= x.len() * 2
-        && starts.len().saturating_sub(1) * run + words * 2 <= out.len();
-    if words == 0 || starts.is_empty() || !fits {
+    let filled = starts.len() * run;
+    let fits = columns != 0
+        && words != 0
+        && !starts.is_empty()
+        && filled <= pitch
+        && last / 2 + words * 2 + (columns - 1) * step <= x.len()
+        && (columns - 1) * pitch + filled - run + words * 2 <= out.len();
+    if !fits {
         return;
     }
-    // SAFETY: no start lies beyond `last`, from where `words` words are inside `x`, and
-    // the last run ends inside `out`; loads and stores are single.
-    unsafe {
-        asm!(
-            "2:",
-            "ldr {p}, [{s}], #4",
-            "mov {q}, {o}",
-            "mov {i}, {words}",
-            "add {p}, {p}, {x}",
-            "3:",
-            "ldr {a}, [{p}], #4",
-            "subs {i}, {i}, #1",
-            "str {a}, [{q}], #4",
-            "bne 3b",
-            "add {o}, {o}, {run}",
-            "cmp {s}, {end}",
-            "bne 2b",
-            s = inout(reg) starts.as_ptr() => _,
-            end = in(reg) starts.as_ptr_range().end,
-            x = in(reg) x.as_ptr(),
-            o = inout(reg) out.as_mut_ptr() => _,
-            words = in(reg) words,
-            run = in(reg) run * 2,
-            p = out(reg) _,
-            q = out(reg) _,
-            i = out(reg) _,
-            a = out(reg) _,
-            options(nostack),
-        );
-    }
+    let range = starts.as_ptr_range();
+    let arguments: [usize; 9] = [
+        range.start as usize,
+        range.end as usize,
+        x.as_ptr() as usize,
+        out.as_mut_ptr() as usize,
+        words,
+        run * 2,
+        step * 2,
+        columns,
+        (pitch - filled) * 2,
+    ];
+    // SAFETY: no start lies beyond `last`, from where `words` words are inside `x` for
+    // every column, and the last run of the last column ends inside `out`.
+    unsafe { gather_columns(arguments.as_ptr()) }
+}
+
+/// r0 and r1 first and last run, r2 inputs, r3 output, r4 words of a run, r5 its bytes,
+/// r6 bytes between columns of inputs, r7 columns left, lr what is left of a column,
+/// r8 run, r9 source, r10 destination or second word, r11 words left, r12 word.
+///
+/// # Safety
+/// The arguments are those of [`gather`].
+#[unsafe(naked)]
+unsafe extern "C" fn gather_columns(arguments: *const usize) {
+    naked_asm!(
+        "push {{r4-r11, lr}}",
+        "ldmia r0, {{r0-r8}}",
+        "mov lr, r8",
+        // A column.
+        "2:",
+        "mov r8, r0",
+        "cmp r4, #2",
+        "beq 5f",
+        "3:",
+        "ldr r9, [r8], #4",
+        "mov r10, r3",
+        "mov r11, r4",
+        "add r9, r9, r2",
+        "4:",
+        "ldr r12, [r9], #4",
+        "subs r11, r11, #1",
+        "str r12, [r10], #4",
+        "bne 4b",
+        "add r3, r3, r5",
+        "cmp r8, r1",
+        "bne 3b",
+        "b 6f",
+        // Runs of two words.
+        "5:",
+        "ldr r9, [r8], #4",
+        "cmp r8, r1",
+        "add r9, r9, r2",
+        "ldr r12, [r9]",
+        "ldr r10, [r9, #4]",
+        "str r12, [r3]",
+        "str r10, [r3, #4]",
+        "add r3, r3, r5",
+        "bne 5b",
+        "6:",
+        "add r3, r3, lr",
+        "add r2, r2, r6",
+        "subs r7, r7, #1",
+        "bne 2b",
+        "pop {{r4-r11, pc}}",
+    )
 }
 
 /// Widens four at a time to `[x0, x2, x1, x3]`; a rest of `x.len() % 4` is left alone.

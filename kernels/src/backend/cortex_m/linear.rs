@@ -8,7 +8,7 @@ use super::tile::{PIXELS, SUMS, Segments};
 use super::window::{Layout, Line, SEGMENTS};
 
 /// Groups whose sums are kept on the stack, over all tiles of a call.
-pub(super) const GROUPS: usize = 16;
+pub(super) const GROUPS: usize = 32;
 
 /// Where rows come from.
 pub(super) struct Input<'a> {
@@ -151,21 +151,19 @@ impl Linear<'_> {
         let Some(segments) = Segments::new(segment_starts, layout.pairs, pitch) else { return };
         let line = (self.rows.first + oy * self.rows.every) * self.width;
         let outputs = self.columns.outputs;
-        let at_once = if layout.columns { 1 } else { layout.tiles() };
+        let at_once = layout.tiles();
         let mut done = 0;
         while done < outputs {
             // Whole tiles, several at a time, and at the end what is left of one.
             let tiles = ((outputs - done) / PIXELS).min(at_once);
             let count = if tiles == 0 { outputs - done } else { tiles * PIXELS };
+            let x = ring.get(done * step..).unwrap_or(&[]);
             let x = if layout.columns {
-                for pixel in 0..PIXELS {
-                    let x = ring.get((done + pixel) * step..).unwrap_or(&[]);
-                    let column = columns.get_mut(pixel * layout.pairs * 2..).unwrap_or(&mut []);
-                    insn::gather(x, starts, last, run, column);
-                }
+                let size = [tiles.max(1) * PIXELS, run, step, layout.pairs * 2];
+                insn::gather(x, (starts, last), size, columns);
                 &*columns
             } else {
-                ring.get(done * step..).unwrap_or(&[])
+                x
             };
             let cell = line + self.columns.first + done * self.columns.every;
             let cells = [cell, count, tiles];

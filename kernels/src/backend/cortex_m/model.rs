@@ -114,14 +114,23 @@ pub(super) fn widen(x: &[i8], out: &mut [i16]) {
     }
 }
 
-/// Copies runs of `run` elements that start at `starts` (in bytes) one after the other;
-/// an odd run takes one element more, which the next one overwrites.
-pub(super) fn gather(x: &[i16], starts: &[u32], last: usize, run: usize, out: &mut [i16]) {
+/// `columns` columns of `pitch` elements: column `i` holds, one after the other, the runs of
+/// `run` elements that start `starts` (in bytes, at most `last`) from element `i · step` of `x`.
+/// An odd run takes one element more, which the next one overwrites. Nothing is done
+/// where a slice is too short.
+pub(super) fn gather(
+    x: &[i16],
+    (starts, last): (&[u32], usize),
+    [columns, run, step, pitch]: [usize; 4],
+    out: &mut [i16],
+) {
     let wide = run.div_ceil(2) * 2;
     debug_assert!(starts.iter().all(|&start| start as usize <= last));
-    for (i, &start) in starts.iter().enumerate() {
-        let from = start as usize / 2;
-        out[i * run..i * run + wide].copy_from_slice(&x[from..from + wide]);
+    for column in 0..columns {
+        for (i, &start) in starts.iter().enumerate() {
+            let (from, to) = (column * step + start as usize / 2, column * pitch + i * run);
+            out[to..to + wide].copy_from_slice(&x[from..from + wide]);
+        }
     }
 }
 

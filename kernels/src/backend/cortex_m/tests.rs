@@ -10,9 +10,11 @@ use crate::epilogue::Requantize;
 use crate::ops::elementwise::{Combine8, Kind8};
 use crate::ops::{
     AveragePool2d, Binary, Broadcast, Conv2d, Conv2dGeometry, Dense, DenseGeometry,
-    DepthwiseConv2d, MaxPool2d, Pool2dGeometry, TransposedConv2d, TransposedConv2dGeometry,
+    DepthwiseConv2d, MaxPool2d, Pool2dGeometry, Resize2dGeometry, ResizeNearest2d,
+    TransposedConv2d, TransposedConv2dGeometry,
 };
 use crate::quant::Multiplier;
+use crate::shape::Shape;
 use crate::view::{View, ViewMut};
 use crate::window::{Padding, Window, Window2d};
 
@@ -294,6 +296,36 @@ fn sums() {
                     op.run_on::<CortexM>(&a, &b, y).unwrap();
                 } else {
                     op.run_on::<Scalar>(&a, &b, y).unwrap();
+                }
+            })
+        });
+    }
+}
+
+#[test]
+fn nearest_resizes() {
+    for seed in 0..CASES {
+        let mut random = Random::new(seed);
+        let input = Shape::new(random.range(1, 2), random.range(1, 6), random.range(1, 6), {
+            [4, 8, 12, 3, 5][random.range(0, 4)]
+        });
+        let input = input.unwrap();
+        let [up, across] = [random.range(1, 4), random.range(1, 4)];
+        let (h, w) = if random.range(0, 4) == 0 {
+            (random.range(1, 14), random.range(1, 14))
+        } else {
+            (input.h * up, input.w * across)
+        };
+        let flags = [(false, false), (false, true), (true, false)][random.range(0, 2)];
+        let g = Resize2dGeometry::new(input, h, w, flags.0, flags.1).unwrap();
+        let (op, x) = (ResizeNearest2d::new(g), random.codes(input.count()));
+        both(&format!("{seed} {g:?}"), |ours| {
+            guarded(g.output.count(), 0, |y, _| {
+                let (x, y) = (View::new(input, &x).unwrap(), ViewMut::new(g.output, y).unwrap());
+                if ours {
+                    op.run_on::<CortexM, i8>(x, y).unwrap();
+                } else {
+                    op.run_on::<Scalar, i8>(x, y).unwrap();
                 }
             })
         });

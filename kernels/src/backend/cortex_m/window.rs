@@ -124,11 +124,11 @@ impl Layout {
         } else {
             (rows.taps * columns.taps, inputs)
         };
-        // Cycles: fifteen a segment, twelve a pair; copying takes about four an element.
+        // Cycles: fifteen a segment, twelve a pair; copying is about a load and a store.
         let all = outputs.div_ceil(2);
         let apart = segments * (15 + 12 * run.div_ceil(2)) * all;
-        let copied =
-            (15 + 12 * depth.div_ceil(2)) * all + PIXELS * segments * (9 + 5 * run.div_ceil(2));
+        let copied = (15 + 12 * depth.div_ceil(2)) * all
+            + PIXELS * (20 + segments * (10 + 4 * run.div_ceil(2)));
         if segments > SEGMENTS {
             return None;
         }
@@ -179,9 +179,9 @@ impl Layout {
         self.ring * self.row / 2
     }
 
-    /// Words of the three columns; an odd run writes one element more.
+    /// Words of the columns; an odd run writes one element more.
     pub(super) const fn column_words(&self) -> usize {
-        if self.columns { PIXELS * self.pairs + 1 } else { 0 }
+        if self.columns { self.tiles() * PIXELS * self.pairs + 1 } else { 0 }
     }
 
     /// Bytes of scratch.
