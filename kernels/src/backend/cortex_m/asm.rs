@@ -410,35 +410,42 @@ pub(super) fn requantize(acc: i32, mantissa: i32, n: i32, zero_point: i32) -> i3
 /// Widens `x` to the first `x.len()` elements of `out`, in order.
 #[inline(always)]
 pub(super) fn widen(x: &[i8], out: &mut [i16]) {
-    let words = x.len().min(out.len()) / 4;
-    let (head, tail) = x.split_at(words * 4);
-    if words != 0 {
-        // SAFETY: reads `words` words of `x` and writes twice as many of `out`, both
-        // of which hold as many; loads of one word need no alignment, `out` is
-        // aligned to 2 and written by single `str`, which needs none either.
+    let eights = x.len().min(out.len()) / 8;
+    let (head, tail) = x.split_at(eights * 8);
+    if eights != 0 {
+        // SAFETY: reads `eights` times two words of `x` and writes twice as many of `out`,
+        // both of which hold as many; loads and stores of one word need no alignment.
         unsafe {
             asm!(
                 "2:",
                 "ldr {a}, [{x}], #4",
+                "ldr {d}, [{x}], #4",
                 "sxtb16 {b}, {a}",
                 "sxtb16 {a}, {a}, ror #8",
                 "pkhbt {c}, {b}, {a}, lsl #16",
                 "pkhtb {a}, {a}, {b}, asr #16",
                 "str {c}, [{o}], #4",
                 "str {a}, [{o}], #4",
+                "sxtb16 {b}, {d}",
+                "sxtb16 {d}, {d}, ror #8",
+                "pkhbt {c}, {b}, {d}, lsl #16",
+                "pkhtb {d}, {d}, {b}, asr #16",
+                "str {c}, [{o}], #4",
+                "str {d}, [{o}], #4",
                 "subs {n}, {n}, #1",
                 "bne 2b",
                 x = inout(reg) head.as_ptr() => _,
                 o = inout(reg) out.as_mut_ptr() => _,
-                n = inout(reg) words => _,
+                n = inout(reg) eights => _,
                 a = out(reg) _,
                 b = out(reg) _,
                 c = out(reg) _,
+                d = out(reg) _,
                 options(nostack),
             );
         }
     }
-    for (out, &x) in out.iter_mut().skip(words * 4).zip(tail) {
+    for (out, &x) in out.iter_mut().skip(eights * 8).zip(tail) {
         *out = i16::from(x);
     }
 }

@@ -32,6 +32,7 @@ pub(super) struct Linear<'a> {
 struct Work {
     acc: [i32; SUMS * GROUPS],
     spare: [i8; GROUPS * 2 * PIXELS],
+    starts: [u32; SEGMENTS],
 }
 
 /// The rows that are widened at the moment.
@@ -56,7 +57,11 @@ impl Linear<'_> {
         let (ring, columns) = rest.split_at_mut(layout.ring_words());
         let ring: &mut [i16] = bytemuck::cast_slice_mut(ring);
         let columns: &mut [i16] = bytemuck::cast_slice_mut(columns);
-        let mut work = Work { acc: [0; SUMS * GROUPS], spare: [0; GROUPS * 2 * PIXELS] };
+        let mut work = Work {
+            acc: [0; SUMS * GROUPS],
+            spare: [0; GROUPS * 2 * PIXELS],
+            starts: [0; SEGMENTS],
+        };
         for first in (0..outputs).step_by(2 * layout.groups) {
             let channels = (outputs - first).min(2 * layout.groups);
             for (group, words) in weights.chunks_exact_mut(words).enumerate() {
@@ -130,7 +135,7 @@ impl Linear<'_> {
         columns: &mut [i16],
         y: &mut [i8],
     ) {
-        let mut starts = [0u32; SEGMENTS];
+        let Work { starts, acc, spare } = work;
         let begin = oy * self.rows.stride;
         let ring_row = |ky: usize| (begin + ky * self.rows.step) % layout.ring * layout.row;
         // Runs of a window: its segments, or what is copied to a column.
@@ -154,8 +159,11 @@ impl Linear<'_> {
         let at_once = layout.tiles();
         let mut done = 0;
         while done < outputs {
-            // Whole tiles, several at a time, and at the end what is left of one.
-            let tiles = ((outputs - done) / PIXELS).min(at_once);
+            // Whole tiles, several at a time; the last one may repeat pixels of its neighbour.
+            let mut tiles = ((outputs - done) / PIXELS).min(at_once);
+            if tiles == 0 && outputs >= PIXELS {
+                (done, tiles) = (outputs - PIXELS, 1);
+            }
             let count = if tiles == 0 { outputs - done } else { tiles * PIXELS };
             let x = ring.get(done * step..).unwrap_or(&[]);
             let x = if layout.columns {
@@ -167,7 +175,7 @@ impl Linear<'_> {
             };
             let cell = line + self.columns.first + done * self.columns.every;
             let cells = [cell, count, tiles];
-            self.tiles(layout, &segments, x, weights, work, [first, channels], cells, y);
+            self.tiles(layout, &segments, x, weights, (acc, spare), [first, channels], cells, y);
             done += count;
         }
     }
@@ -181,12 +189,11 @@ impl Linear<'_> {
         segments: &Segments<'_>,
         x: &[i16],
         weights: &[i32],
-        work: &mut Work,
+        (acc, spare): (&mut [i32], &mut [i8]),
         [first, channels]: [usize; 2],
         [cell, count, tiles]: [usize; 3],
         y: &mut [i8],
     ) {
-        let Work { acc, spare } = work;
         let outputs = self.weights.outputs;
         let step = self.columns.every * outputs;
         let blocks = weights.chunks(GROUPS * layout.weight_words());

@@ -7,7 +7,7 @@ use crate::window::Axis;
 /// Most runs of a window; a window of more takes the portable form.
 pub(super) const SEGMENTS: usize = 64;
 /// Bytes of expanded weights that are kept at once, unless two channels take more.
-const WEIGHT_BYTES: usize = 8192;
+const WEIGHT_BYTES: usize = 9728;
 
 /// One axis: output `i` reads inputs `start + i · stride + t · step` for taps `t`.
 #[derive(Clone, Copy)]
@@ -136,13 +136,9 @@ impl Layout {
         let (segments, pairs) =
             if columns { (1, depth.div_ceil(2)) } else { (segments, run.div_ceil(2)) };
         let fit = WEIGHT_BYTES / (4 * Segments::weight_words(segments, pairs));
-        let groups = if fit == 0 {
-            1
-        } else if fit < all {
-            fit
-        } else {
-            all
-        };
+        // As many in each pass as in the others.
+        let passes = all.div_ceil(if fit == 0 { 1 } else { fit });
+        let groups = all.div_ceil(passes);
         let ring = (rows.taps - 1) * rows.step + 1;
         let words = Segments::weight_words(segments, pairs);
         Some(Self { ring, cells, row, columns, segments, pairs, groups, words })
