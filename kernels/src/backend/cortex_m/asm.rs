@@ -9,6 +9,7 @@ use core::arch::{asm, naked_asm};
 
 use super::elementwise::AddHalves;
 use super::tile::{BLOCK_BYTES, DEPTHWISE_BYTES, DEPTHWISE_UNROLL, Descriptor, UNROLL};
+use super::window::FEW_PAIRS;
 
 /// [`super::tile`] of which the caller has checked every range.
 #[inline(always)]
@@ -405,6 +406,98 @@ pub(super) fn requantize(acc: i32, mantissa: i32, n: i32, zero_point: i32) -> i3
         );
     }
     code
+}
+
+/// Windows of five pairs, one after the other in `columns`: each stays in registers while
+/// `[bias, pairs, mantissa, shift]` of `channels` channels stream past it, everything
+/// doubled. Channel `c` of pixel `p` goes to `out[p · step + c]`. Nothing is done where a
+/// slice is too short.
+#[inline(always)]
+pub(super) fn few(
+    columns: &[i16],
+    weights: &[i32],
+    zero_point: i32,
+    [channels, pixels, step]: [usize; 3],
+    out: &mut [i8],
+) {
+    const { assert!(FEW_PAIRS == 5) };
+    let fits = channels != 0
+        && pixels != 0
+        && columns.len() >= pixels * 2 * FEW_PAIRS
+        && weights.len() >= channels * (FEW_PAIRS + 3)
+        && out.len() >= (pixels - 1) * step + channels;
+    if !fits {
+        return;
+    }
+    let end = weights.as_ptr().wrapping_add(channels * (FEW_PAIRS + 3));
+    let arguments: [usize; 8] = [
+        columns.as_ptr() as usize,
+        pixels,
+        weights.as_ptr() as usize,
+        (4 - channels % 4) % 4 * 52,
+        step.wrapping_sub(channels),
+        out.as_mut_ptr() as usize,
+        zero_point as usize,
+        end as usize,
+    ];
+    // SAFETY: the windows, the words of the channels and the outputs were checked to lie
+    // in their slices. `columns` and `weights` are parts of an array of words, as `ldm` wants.
+    unsafe { few_1x1(arguments.as_ptr()) }
+}
+
+/// r0–r4 window, r5 sum, r6–r8 and lr operands, r9 weights, r10 output, r11 zero point,
+/// r12 end of the weights. On the stack, in words: windows, pixels left, weights, entry,
+/// bytes between pixels.
+///
+/// # Safety
+/// The arguments are those of [`few`].
+#[unsafe(naked)]
+unsafe extern "C" fn few_1x1(arguments: *const usize) {
+    naked_asm!(
+        "push {{r4-r11, lr}}",
+        "sub sp, sp, #20",
+        "ldmia r0, {{r1-r5, r10-r12}}",
+        "adr r6, 4f",
+        "add r4, r4, r6",
+        "orr r4, r4, #1",
+        "mov r6, sp",
+        "stmia r6, {{r1-r5}}",
+        // A pixel.
+        "2:",
+        "ldr r8, [sp, #0]",
+        "ldr r9, [sp, #8]",
+        "ldr r7, [sp, #12]",
+        "ldmia r8!, {{r0-r4}}",
+        "str r8, [sp, #0]",
+        "bx r7",
+        ".p2align 2",
+        "4:",
+        ".rept 4",
+        "ldmia.w r9!, {{r5-r8}}",
+        "smlad r5, r0, r6, r5",
+        "smlad r5, r1, r7, r5",
+        "smlad r5, r2, r8, r5",
+        "ldmia.w r9!, {{r6-r8, lr}}",
+        "smlad r5, r3, r6, r5",
+        "smlad r5, r4, r7, r5",
+        "smmulr r5, r5, r8",
+        "add.w r5, r5, r5, asr #31",
+        "asrs.w r5, r5, lr",
+        "adc.w r5, r5, r11",
+        "ssat r5, #8, r5",
+        "strb.w r5, [r10], #1",
+        ".endr",
+        "cmp r9, r12",
+        "bne.w 4b",
+        "ldr r6, [sp, #4]",
+        "ldr r7, [sp, #16]",
+        "subs r6, r6, #1",
+        "str r6, [sp, #4]",
+        "add r10, r10, r7",
+        "bne.w 2b",
+        "add sp, sp, #20",
+        "pop {{r4-r11, pc}}",
+    )
 }
 
 /// Widens `x` to the first `x.len()` elements of `out`, in order.

@@ -19,7 +19,8 @@ pub(super) fn requantize_all(out: &mut [i8], acc: &[i32], first: usize, how: &Re
 /// The end of a layer's accumulations, the form chosen.
 pub(super) struct Finish<'a> {
     how: &'a Requantize<'a>,
-    short: bool,
+    /// Whether the short form is exact for this layer.
+    pub(super) short: bool,
     narrow: bool,
 }
 
@@ -60,6 +61,32 @@ impl<'a> Finish<'a> {
         }
         if self.narrow || how.table.is_some() {
             for out in out.chunks_mut(step).take(PIXELS * tiles) {
+                let len = channels.min(out.len());
+                self.end(&mut out[..len]);
+            }
+        }
+    }
+
+    /// Bias, mantissa and right shift of `channel` for [`insn::few`]: sums are doubled there.
+    pub(super) fn parts(&self, channel: usize) -> [i32; 3] {
+        let by = self.how.multiplier(channel);
+        let bias = self.how.bias.get(channel).copied().unwrap_or(0);
+        [bias.wrapping_mul(2), by.mantissa, -by.shift]
+    }
+
+    /// Pixels of windows that stay in registers: `step` apart in `out`, `channels` from
+    /// `first` on; `columns` and `weights` as [`insn::few`] reads them.
+    #[inline]
+    pub(super) fn few(
+        &self,
+        columns: &[i16],
+        weights: &[i32],
+        [channels, pixels, step]: [usize; 3],
+        out: &mut [i8],
+    ) {
+        insn::few(columns, weights, self.how.zero_point, [channels, pixels, step], out);
+        if self.narrow || self.how.table.is_some() {
+            for out in out.chunks_mut(step).take(pixels) {
                 let len = channels.min(out.len());
                 self.end(&mut out[..len]);
             }

@@ -1,8 +1,9 @@
 //! Plain int8 weights to the order of the tile.
 
+use super::epilogue::Finish;
 use super::insn;
 use super::linear::Linear;
-use super::window::Layout;
+use super::window::{FEW_PAIRS, FEW_WORDS, Layout};
 
 /// Weights and biases of a layer, `[output][ky][kx][input]`.
 pub(super) struct Weights<'a> {
@@ -74,6 +75,24 @@ pub(super) fn group(
                 (ky * runs + run) * layout.pairs * 2
             };
             place(even, odd, begin, out);
+        }
+    }
+}
+
+/// Two channels for windows that stay in registers: of each the doubled bias, the
+/// doubled weights in pairs, mantissa and right shift.
+pub(super) fn few(weights: &Weights<'_>, finish: &Finish<'_>, channel: usize, words: &mut [i32]) {
+    let len = weights.kernel[0] * weights.kernel[1] * weights.inputs;
+    for (words, channel) in words.chunks_exact_mut(FEW_WORDS / 2).zip(channel..) {
+        let [bias, mantissa, shift] = finish.parts(channel);
+        let Some((head, rest)) = words.split_first_mut() else { return };
+        let Some((pairs, tail)) = rest.split_at_mut_checked(FEW_PAIRS) else { return };
+        *head = bias;
+        tail.copy_from_slice(&[mantissa, shift]);
+        let pairs: &mut [i16] = bytemuck::cast_slice_mut(pairs);
+        let run = weights.run(channel, [0, 0], len);
+        for (k, pair) in pairs.iter_mut().enumerate() {
+            *pair = 2 * i16::from(run.get(k).copied().unwrap_or(0));
         }
     }
 }

@@ -5,7 +5,7 @@ use super::epilogue::Finish;
 use super::expand::{self, Weights};
 use super::insn;
 use super::tile::{PIXELS, SUMS, Segments};
-use super::window::{Layout, Line, SEGMENTS};
+use super::window::{FEW_WORDS, Layout, Line, SEGMENTS};
 
 /// Groups whose sums are kept on the stack, over all tiles of a call.
 pub(super) const GROUPS: usize = 32;
@@ -52,7 +52,8 @@ impl Linear<'_> {
         scratch: &mut [i32],
     ) {
         let outputs = self.weights.outputs;
-        let words = layout.weight_words();
+        let few = layout.few && self.finish.short;
+        let words = if few { FEW_WORDS } else { layout.weight_words() };
         let (weights, rest) = scratch.split_at_mut(layout.groups * words);
         let (ring, columns) = rest.split_at_mut(layout.ring_words());
         let ring: &mut [i16] = bytemuck::cast_slice_mut(ring);
@@ -66,7 +67,12 @@ impl Linear<'_> {
             let channels = (outputs - first).min(2 * layout.groups);
             for (group, words) in weights.chunks_exact_mut(words).enumerate() {
                 let channel = first + 2 * group;
-                if channel < first + channels {
+                if channel >= first + channels {
+                    break;
+                }
+                if few {
+                    expand::few(&self.weights, &self.finish, channel, words);
+                } else {
                     expand::group(&self.weights, self, layout, channel, words);
                 }
             }
@@ -196,6 +202,11 @@ impl Linear<'_> {
     ) {
         let outputs = self.weights.outputs;
         let step = self.columns.every * outputs;
+        if layout.few && self.finish.short {
+            let out = y.get_mut(cell * outputs + first..).unwrap_or(&mut []);
+            self.finish.few(x, weights, [channels, count, step], out);
+            return;
+        }
         let blocks = weights.chunks(GROUPS * layout.weight_words());
         for (block, weights) in blocks.enumerate() {
             let skip = block * GROUPS * 2;

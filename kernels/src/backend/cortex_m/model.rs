@@ -3,6 +3,7 @@
 
 use super::elementwise::AddHalves;
 use super::tile::{Descriptor, PIXELS, SUMS, Segments};
+use super::window::FEW_PAIRS;
 
 /// Sums of a descriptor's tiles.
 pub(super) fn tile(descriptor: &mut Descriptor<'_>) {
@@ -105,6 +106,30 @@ pub(super) fn requantize(acc: i32, mantissa: i32, n: i32, zero_point: i32) -> i3
     let high = high.wrapping_add(high >> 31);
     let carry = (high >> (n - 1)) & 1;
     ((high >> n) + carry + zero_point).clamp(-128, 127)
+}
+
+/// Windows of five pairs, one after the other in `columns`: each stays in registers while
+/// `[bias, pairs, mantissa, shift]` of `channels` channels stream past it, everything
+/// doubled. Channel `c` of pixel `p` goes to `out[p · step + c]`. Nothing is done where a
+/// slice is too short.
+pub(super) fn few(
+    columns: &[i16],
+    weights: &[i32],
+    zero_point: i32,
+    [channels, pixels, step]: [usize; 3],
+    out: &mut [i8],
+) {
+    let windows = columns.chunks_exact(2 * FEW_PAIRS).zip(out.chunks_mut(step));
+    for (window, out) in windows.take(pixels) {
+        let channels = weights.chunks_exact(FEW_PAIRS + 3).take(channels);
+        for (out, words) in out.iter_mut().zip(channels) {
+            let pairs = window.chunks_exact(2).zip(&words[1..]);
+            let sum = pairs.fold(words[0], |sum, (x, &word)| dual(sum, [x[0], x[1]], word));
+            // Sums are even.
+            let [mantissa, n] = [words[FEW_PAIRS + 1], words[FEW_PAIRS + 2]];
+            *out = requantize(sum >> 1, mantissa, n, zero_point) as i8;
+        }
+    }
 }
 
 /// Widens `x` to the first `x.len()` elements of `out`, in order.

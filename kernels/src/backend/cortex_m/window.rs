@@ -6,6 +6,10 @@ use crate::window::Axis;
 
 /// Most runs of a window; a window of more takes the portable form.
 pub(super) const SEGMENTS: usize = 64;
+/// Pairs of a window that stays in registers.
+pub(super) const FEW_PAIRS: usize = 5;
+/// Words of two channels beside such a window: bias, pairs, mantissa and shift of each.
+pub(super) const FEW_WORDS: usize = 2 * (FEW_PAIRS + 3);
 /// Bytes of expanded weights that are kept at once, unless two channels take more.
 const WEIGHT_BYTES: usize = 9728;
 
@@ -93,8 +97,10 @@ pub(super) struct Layout {
     pub(super) cells: usize,
     /// Elements of a widened row, even.
     pub(super) row: usize,
-    /// Whether windows are copied to three columns.
+    /// Whether windows are copied to columns.
     pub(super) columns: bool,
+    /// Whether a window fits five registers, and channels may stream past it.
+    pub(super) few: bool,
     /// Segments of a window, and pairs of a segment.
     pub(super) segments: usize,
     pub(super) pairs: usize,
@@ -132,16 +138,23 @@ impl Layout {
         if segments > SEGMENTS {
             return None;
         }
-        let columns = copied < apart;
-        let (segments, pairs) =
-            if columns { (1, depth.div_ceil(2)) } else { (segments, run.div_ceil(2)) };
+        let ascending = rows.weight_step == 1 && columns.weight_step == 1;
+        let few = depth <= 2 * FEW_PAIRS && outputs >= 4 && ascending;
+        let columns = few || copied < apart;
+        let (segments, pairs) = if few {
+            (1, FEW_PAIRS)
+        } else if columns {
+            (1, depth.div_ceil(2))
+        } else {
+            (segments, run.div_ceil(2))
+        };
         let fit = WEIGHT_BYTES / (4 * Segments::weight_words(segments, pairs));
         // As many in each pass as in the others.
         let passes = all.div_ceil(if fit == 0 { 1 } else { fit });
         let groups = all.div_ceil(passes);
         let ring = (rows.taps - 1) * rows.step + 1;
         let words = Segments::weight_words(segments, pairs);
-        Some(Self { ring, cells, row, columns, segments, pairs, groups, words })
+        Some(Self { ring, cells, row, columns, few, segments, pairs, groups, words })
     }
 
     /// For depthwise windows: every tap is a segment of one pair of channels.
@@ -157,7 +170,17 @@ impl Layout {
         let groups = channels.div_ceil(2);
         let ring = (rows.taps - 1) * rows.step + 1;
         let words = 2 + segments;
-        Some(Self { ring, cells, row, columns: false, segments, pairs: 1, groups, words })
+        Some(Self {
+            ring,
+            cells,
+            row,
+            columns: false,
+            few: false,
+            segments,
+            pairs: 1,
+            groups,
+            words,
+        })
     }
 
     /// Words of weights per group.
@@ -182,7 +205,8 @@ impl Layout {
 
     /// Bytes of scratch.
     pub(super) const fn bytes(&self) -> usize {
-        let words = self.groups * self.weight_words() + self.ring_words() + self.column_words();
+        let group = if self.few { FEW_WORDS } else { self.words };
+        let words = self.groups * group + self.ring_words() + self.column_words();
         4 * words
     }
 }
