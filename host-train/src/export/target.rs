@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use microconv::backend::{Backend, Kernels, Scalar};
+use microconv::backend::{Backend, CortexM, Kernels, Scalar};
 use microconv::ops::{Conv2dGeometry, DenseGeometry, TransposedConv2dGeometry};
 
 /// A core.
@@ -14,6 +14,8 @@ pub enum Target {
     Portable,
     /// This machine's backend.
     Native,
+    /// Cortex-M4, M7 and M33: room for rows and weights widened to 16 bits.
+    CortexM,
 }
 
 /// A layer whose kernel may want scratch.
@@ -27,8 +29,11 @@ pub(super) enum Scratch {
 
 impl Target {
     /// All targets with their names on the command line and their numbers in the blob.
-    const ALL: [(Self, &'static str, u32); 2] =
-        [(Self::Portable, "portable", 0), (Self::Native, "native", 1)];
+    const ALL: [(Self, &'static str, u32); 3] = [
+        (Self::Portable, "portable", 0),
+        (Self::Native, "native", 1),
+        (Self::CortexM, "cortex-m", 2),
+    ];
 
     /// Number in the blob's header.
     pub fn code(self) -> u32 {
@@ -41,6 +46,7 @@ impl Target {
         match self {
             Self::Portable => portable,
             Self::Native => portable.max(scratch::<microconv::Native>(of, float)),
+            Self::CortexM => portable.max(scratch::<CortexM>(of, float)),
         }
     }
 }
