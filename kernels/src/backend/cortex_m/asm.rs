@@ -848,44 +848,52 @@ pub(super) fn max_2x2(top: &[i8], bottom: &[i8], channels: usize, out: &mut [i8]
         return;
     }
     // SAFETY: each of `pixels` turns reads two cells of `words` words from both rows,
-    // `read` bytes in all, and writes one cell of `out`; `sel` follows the flags of `ssub8`.
-    unsafe {
-        asm!(
-            "2:",
-            "mov {n}, {words}",
-            "3:",
-            "ldr {a}, [{t}, {pitch}]",
-            "ldr {c}, [{u}, {pitch}]",
-            "ldr {b}, [{t}], #4",
-            "ldr {d}, [{u}], #4",
-            "ssub8 {e}, {a}, {b}",
-            "sel {a}, {a}, {b}",
-            "ssub8 {e}, {c}, {d}",
-            "sel {c}, {c}, {d}",
-            "ssub8 {e}, {a}, {c}",
-            "sel {a}, {a}, {c}",
-            "str {a}, [{o}], #4",
-            "subs {n}, {n}, #1",
-            "bne 3b",
-            "add {t}, {t}, {pitch}",
-            "add {u}, {u}, {pitch}",
-            "subs {p}, {p}, #1",
-            "bne 2b",
-            t = inout(reg) top.as_ptr() => _,
-            u = inout(reg) bottom.as_ptr() => _,
-            o = inout(reg) out.as_mut_ptr() => _,
-            p = inout(reg) pixels => _,
-            pitch = in(reg) words * 4,
-            words = in(reg) words,
-            n = out(reg) _,
-            a = out(reg) _,
-            b = out(reg) _,
-            c = out(reg) _,
-            d = out(reg) _,
-            e = out(reg) _,
-            options(nostack),
-        );
+    // `read` bytes in all, and writes one cell of `out`; `sel` follows the flags of
+    // `ssub8`. The loop is unrolled by a divisor of `words`.
+    macro_rules! turns {
+        ($unroll:literal) => {
+            unsafe {
+                asm!(
+                    "2:",
+                    "mov {n}, {words}",
+                    "3:",
+                    concat!(".rept ", $unroll),
+                    "ldr {a}, [{t}, {pitch}]",
+                    "ldr {c}, [{u}, {pitch}]",
+                    "ldr {b}, [{t}], #4",
+                    "ldr {d}, [{u}], #4",
+                    "ssub8 {e}, {a}, {b}",
+                    "sel {a}, {a}, {b}",
+                    "ssub8 {e}, {c}, {d}",
+                    "sel {c}, {c}, {d}",
+                    "ssub8 {e}, {a}, {c}",
+                    "sel {a}, {a}, {c}",
+                    "str {a}, [{o}], #4",
+                    ".endr",
+                    concat!("subs {n}, {n}, #", $unroll),
+                    "bne 3b",
+                    "add {t}, {t}, {pitch}",
+                    "subs {p}, {p}, #1",
+                    "add {u}, {u}, {pitch}",
+                    "bne 2b",
+                    t = inout(reg) top.as_ptr() => _,
+                    u = inout(reg) bottom.as_ptr() => _,
+                    o = inout(reg) out.as_mut_ptr() => _,
+                    p = inout(reg) pixels => _,
+                    pitch = in(reg) words * 4,
+                    words = in(reg) words,
+                    n = out(reg) _,
+                    a = out(reg) _,
+                    b = out(reg) _,
+                    c = out(reg) _,
+                    d = out(reg) _,
+                    e = out(reg) _,
+                    options(nostack),
+                );
+            }
+        };
     }
+    if words.is_multiple_of(4) { turns!(4) } else { turns!(1) }
 }
 
 /// Adds four channels of `count` cells that lie `pitch` apart: bytes 0 and 2 to the
@@ -896,22 +904,37 @@ pub(super) fn sum_cells(sums: [u32; 2], x: &[i8], pitch: usize, count: usize) ->
     if count == 0 || x.len() < (count - 1).saturating_mul(pitch).saturating_add(4) {
         return sums;
     }
-    // SAFETY: reads a word every `pitch` bytes, the last of which ends inside `x`.
+    // SAFETY: reads a word every `pitch` bytes, the last of which ends inside `x`: in
+    // pairs, after the odd one.
     unsafe {
         asm!(
-            "2:",
+            "lsrs {n}, {n}, #1",
+            "bcc 2f",
             "ldr {a}, [{x}]",
             "add {x}, {x}, {pitch}",
             "sxtab16 {e}, {e}, {a}",
             "sxtab16 {o}, {o}, {a}, ror #8",
+            "2:",
+            "cmp {n}, #0",
+            "beq 4f",
+            "3:",
+            "ldr {a}, [{x}]",
+            "ldr {b}, [{x}, {pitch}]",
+            "add {x}, {x}, {pitch}, lsl #1",
+            "sxtab16 {e}, {e}, {a}",
+            "sxtab16 {o}, {o}, {a}, ror #8",
+            "sxtab16 {e}, {e}, {b}",
+            "sxtab16 {o}, {o}, {b}, ror #8",
             "subs {n}, {n}, #1",
-            "bne 2b",
+            "bne 3b",
+            "4:",
             x = inout(reg) x.as_ptr() => _,
             n = inout(reg) count => _,
             pitch = in(reg) pitch,
             e = inout(reg) even,
             o = inout(reg) odd,
             a = out(reg) _,
+            b = out(reg) _,
             options(nostack, readonly),
         );
     }
