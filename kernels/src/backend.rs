@@ -155,7 +155,7 @@ cfg_select! {
         /// The backend for this target: the portable one was forced.
         pub type Native = Scalar;
     }
-    arm_dsp => {
+    any(microconv_backend = "cortex_m", arm_dsp) => {
         /// The backend for this target; `--cfg microconv_backend="scalar"` forces the portable one.
         pub type Native = CortexM;
     }

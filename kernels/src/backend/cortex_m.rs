@@ -6,11 +6,13 @@
 //! `f32`, are the portable ones.
 
 #[cfg(arm_dsp)]
-#[path = "cortex_m/asm.rs"]
-mod insn;
+mod asm;
+#[cfg(arm_dsp)]
+use asm as insn;
 #[cfg(not(arm_dsp))]
-#[path = "cortex_m/model.rs"]
-mod insn;
+mod model;
+#[cfg(not(arm_dsp))]
+use model as insn;
 
 mod conv2d;
 mod dense;

@@ -1,0 +1,257 @@
+//! Dot products, maxima and sums of what lies in memory.
+#![allow(unsafe_code, reason = "inline assembly; each block states why it is sound")]
+
+use core::arch::{asm, naked_asm};
+
+/// `acc[o] += Σ x · w[o · stride..]` over four rows and the whole words of `x`, which
+/// is as [`widen_split`] leaves it; a rest of `x.len() % 4` is left out.
+#[inline(always)]
+pub(in crate::backend::cortex_m) fn dot4(
+    acc: &mut [i32; 4],
+    x: &[i16],
+    weights: &[i8],
+    stride: usize,
+) {
+    let words = x.len() / 4;
+    let reach = stride.saturating_mul(3).saturating_add(words * 4);
+    if words == 0 || weights.len() < reach {
+        return;
+    }
+    let entry = (4 - words % 4) % 4 * 88;
+    let end = x.as_ptr().wrapping_add(words * 4);
+    let mut arguments: [usize; 5] =
+        [x.as_ptr() as usize, weights.as_ptr() as usize, stride, end as usize, entry];
+    // SAFETY: reads `words · 8` bytes of `x`, and `words · 4` bytes from each of four
+    // rows, the last of which ends at `reach`.
+    unsafe { dot_1x4(acc, &mut arguments) }
+}
+
+/// r0 and r1 rows 0 and 2, r2 stride, r3–r6 sums, r7 inputs, r8 their end, r9–lr operands.
+///
+/// # Safety
+/// The arguments are those of [`dot4`].
+#[unsafe(naked)]
+unsafe extern "C" fn dot_1x4(acc: *mut [i32; 4], arguments: *mut [usize; 5]) {
+    naked_asm!(
+        "push {{r0, r4-r11, lr}}",
+        "ldmia r0, {{r3-r6}}",
+        "ldmia r1, {{r7-r11}}",
+        "mov r0, r8",
+        "mov r2, r9",
+        "mov r8, r10",
+        "add r1, r0, r2, lsl #1",
+        "adr r9, 2f",
+        "add r9, r9, r11",
+        "orr r9, r9, #1",
+        "bx r9",
+        ".p2align 2",
+        "2:",
+        ".rept 4",
+        "ldr.w r9, [r7], #4",
+        "ldr.w r10, [r7], #4",
+        "ldr.w r12, [r0, r2]",
+        "ldr.w r11, [r0], #4",
+        "sxtb16 lr, r11",
+        "sxtb16 r11, r11, ror #8",
+        "smlad r3, lr, r9, r3",
+        "smlad r3, r11, r10, r3",
+        "sxtb16 lr, r12",
+        "sxtb16 r12, r12, ror #8",
+        "smlad r4, lr, r9, r4",
+        "smlad r4, r12, r10, r4",
+        "ldr.w r12, [r1, r2]",
+        "ldr.w r11, [r1], #4",
+        "sxtb16 lr, r11",
+        "sxtb16 r11, r11, ror #8",
+        "smlad r5, lr, r9, r5",
+        "smlad r5, r11, r10, r5",
+        "sxtb16 lr, r12",
+        "sxtb16 r12, r12, ror #8",
+        "smlad r6, lr, r9, r6",
+        "smlad r6, r12, r10, r6",
+        ".endr",
+        "cmp r7, r8",
+        "bne.w 2b",
+        "pop {{r0}}",
+        "stmia r0, {{r3-r6}}",
+        "pop {{r4-r11, pc}}",
+    )
+}
+
+/// `acc + Σ x[k] · w[k]` over the whole words of both; a rest is left out.
+#[inline(always)]
+pub(in crate::backend::cortex_m) fn dot(acc: i32, x: &[i8], weights: &[i8]) -> i32 {
+    let words = x.len().min(weights.len()) / 4;
+    let mut sum = acc;
+    if words != 0 {
+        // SAFETY: reads `words` words of both slices, by single loads.
+        unsafe {
+            asm!(
+                "2:",
+                "ldr {a}, [{x}], #4",
+                "ldr {b}, [{w}], #4",
+                "sxtb16 {c}, {a}",
+                "sxtb16 {d}, {b}",
+                "sxtb16 {a}, {a}, ror #8",
+                "sxtb16 {b}, {b}, ror #8",
+                "smlad {s}, {c}, {d}, {s}",
+                "smlad {s}, {a}, {b}, {s}",
+                "subs {n}, {n}, #1",
+                "bne 2b",
+                x = inout(reg) x.as_ptr() => _,
+                w = inout(reg) weights.as_ptr() => _,
+                n = inout(reg) words => _,
+                s = inout(reg) sum,
+                a = out(reg) _,
+                b = out(reg) _,
+                c = out(reg) _,
+                d = out(reg) _,
+                options(nostack, readonly),
+            );
+        }
+    }
+    sum
+}
+
+/// `out[i] = max(out[i], x[i])` over the whole words of both; a rest is left alone.
+#[inline(always)]
+pub(in crate::backend::cortex_m) fn max_into(out: &mut [i8], x: &[i8]) {
+    let words = out.len().min(x.len()) / 4;
+    if words == 0 {
+        return;
+    }
+    // SAFETY: reads `words` words of `x`, reads and writes as many of `out`, by single
+    // loads and stores; `sel` follows the flags of `ssub8`.
+    unsafe {
+        asm!(
+            "2:",
+            "ldr {a}, [{o}]",
+            "ldr {b}, [{x}], #4",
+            "ssub8 {c}, {a}, {b}",
+            "sel {a}, {a}, {b}",
+            "str {a}, [{o}], #4",
+            "subs {n}, {n}, #1",
+            "bne 2b",
+            x = inout(reg) x.as_ptr() => _,
+            o = inout(reg) out.as_mut_ptr() => _,
+            n = inout(reg) words => _,
+            a = out(reg) _,
+            b = out(reg) _,
+            c = out(reg) _,
+            options(nostack),
+        );
+    }
+}
+
+/// One output row of a 2 × 2 max-pool of stride 2 over two rows of `channels`, a multiple of four.
+#[inline(always)]
+pub(in crate::backend::cortex_m) fn max_2x2(
+    top: &[i8],
+    bottom: &[i8],
+    channels: usize,
+    out: &mut [i8],
+) {
+    let words = channels / 4;
+    let pixels = out.len() / (words * 4).max(1);
+    let read = pixels * words * 8;
+    if words == 0 || pixels == 0 || top.len() < read || bottom.len() < read {
+        return;
+    }
+    macro_rules! turns {
+        ($unroll:literal) => {
+            // SAFETY: each of `pixels` turns reads two cells of `words` words from both rows,
+            // `read` bytes in all, and writes one cell of `out`; `sel` follows the flags of
+            // `ssub8`. The loop is unrolled by a divisor of `words`.
+            unsafe {
+                asm!(
+                    "2:",
+                    "mov {n}, {words}",
+                    "3:",
+                    concat!(".rept ", $unroll),
+                    "ldr {a}, [{t}, {pitch}]",
+                    "ldr {c}, [{u}, {pitch}]",
+                    "ldr {b}, [{t}], #4",
+                    "ldr {d}, [{u}], #4",
+                    "ssub8 {e}, {a}, {b}",
+                    "sel {a}, {a}, {b}",
+                    "ssub8 {e}, {c}, {d}",
+                    "sel {c}, {c}, {d}",
+                    "ssub8 {e}, {a}, {c}",
+                    "sel {a}, {a}, {c}",
+                    "str {a}, [{o}], #4",
+                    ".endr",
+                    concat!("subs {n}, {n}, #", $unroll),
+                    "bne 3b",
+                    "add {t}, {t}, {pitch}",
+                    "subs {p}, {p}, #1",
+                    "add {u}, {u}, {pitch}",
+                    "bne 2b",
+                    t = inout(reg) top.as_ptr() => _,
+                    u = inout(reg) bottom.as_ptr() => _,
+                    o = inout(reg) out.as_mut_ptr() => _,
+                    p = inout(reg) pixels => _,
+                    pitch = in(reg) words * 4,
+                    words = in(reg) words,
+                    n = out(reg) _,
+                    a = out(reg) _,
+                    b = out(reg) _,
+                    c = out(reg) _,
+                    d = out(reg) _,
+                    e = out(reg) _,
+                    options(nostack),
+                );
+            }
+        };
+    }
+    if words.is_multiple_of(4) { turns!(4) } else { turns!(1) }
+}
+
+/// Adds four channels of `count` cells that lie `pitch` apart: bytes 0 and 2 to the
+/// halves of the first sum, 1 and 3 to those of the second.
+#[inline(always)]
+pub(in crate::backend::cortex_m) fn sum_cells(
+    sums: [u32; 2],
+    x: &[i8],
+    pitch: usize,
+    count: usize,
+) -> [u32; 2] {
+    let [mut even, mut odd] = sums;
+    if count == 0 || x.len() < (count - 1).saturating_mul(pitch).saturating_add(4) {
+        return sums;
+    }
+    // SAFETY: reads a word every `pitch` bytes, the last of which ends inside `x`: in
+    // pairs, after the odd one.
+    unsafe {
+        asm!(
+            "lsrs {n}, {n}, #1",
+            "bcc 2f",
+            "ldr {a}, [{x}]",
+            "add {x}, {x}, {pitch}",
+            "sxtab16 {e}, {e}, {a}",
+            "sxtab16 {o}, {o}, {a}, ror #8",
+            "2:",
+            "cmp {n}, #0",
+            "beq 4f",
+            "3:",
+            "ldr {a}, [{x}]",
+            "ldr {b}, [{x}, {pitch}]",
+            "add {x}, {x}, {pitch}, lsl #1",
+            "sxtab16 {e}, {e}, {a}",
+            "sxtab16 {o}, {o}, {a}, ror #8",
+            "sxtab16 {e}, {e}, {b}",
+            "sxtab16 {o}, {o}, {b}, ror #8",
+            "subs {n}, {n}, #1",
+            "bne 3b",
+            "4:",
+            x = inout(reg) x.as_ptr() => _,
+            n = inout(reg) count => _,
+            pitch = in(reg) pitch,
+            e = inout(reg) even,
+            o = inout(reg) odd,
+            a = out(reg) _,
+            b = out(reg) _,
+            options(nostack, readonly),
+        );
+    }
+    [even, odd]
+}
