@@ -12,7 +12,7 @@ pub(super) const PIXELS: usize = 3;
 pub(super) const SUMS: usize = 2 * PIXELS;
 /// Pairs per turn of the loop.
 #[cfg_attr(not(arm_dsp), expect(dead_code, reason = "the shape of the code in `asm.rs`"))]
-pub(super) const UNROLL: usize = 12;
+pub(super) const UNROLL: usize = 24;
 /// Taps per turn of the depthwise loop.
 #[cfg_attr(not(arm_dsp), expect(dead_code, reason = "the shape of the code in `asm.rs`"))]
 pub(super) const DEPTHWISE_UNROLL: usize = 9;

@@ -11,7 +11,7 @@ use crate::backend::cortex_m::window::FEW_PAIRS;
 /// [`tile`] of which the caller has checked every range.
 #[inline(always)]
 pub(in crate::backend::cortex_m) fn tile(descriptor: &mut Descriptor<'_>) {
-    const { assert!(UNROLL == 12 && BLOCK_BYTES == 44) };
+    const { assert!(UNROLL == 24 && BLOCK_BYTES == 44) };
     let words: [usize; 14] = [
         0,
         0,
@@ -90,7 +90,7 @@ unsafe extern "C" fn tile_3x2(words: *const usize) {
         "bx r10",
         ".p2align 2",
         "4:",
-        ".rept 12",
+        ".rept 24",
         "microconv_pair",
         ".endr",
         "ldr r6, [sp, #0]",
