@@ -1,2 +1,44 @@
-//! xtask.
-fn main() {}
+//! `cargo xtask …`: everything that a person or continuous integration runs.
+//!
+//! Each command is a file. They install what is missing ([`setup`]), build the
+//! firmware for a board ([`firmware`]) and run it on an emulator, and leave the
+//! work on models to the `microconv` binary.
+
+mod board;
+mod firmware;
+mod process;
+mod setup;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, runs, proves and measures microconv.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Installs the Rust targets and the emulator that are missing.
+    Setup,
+    /// Builds a program of firmware-demo for a board, and runs it on the emulator.
+    Firmware(firmware::Arguments),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Setup => setup::run(),
+        Command::Firmware(arguments) => firmware::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", format!("{error:#}").replace('\n', " "));
+            ExitCode::FAILURE
+        }
+    }
+}

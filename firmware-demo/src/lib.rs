@@ -1,0 +1,31 @@
+//! What the programs of the demo share: the board they run on ([`board`]) and
+//! the instruction counter ([`measure`]).
+//!
+//! On a host the programs are ordinary processes; on a chip they are `no_std`,
+//! `no_main`, and talk to the debugger through semihosting. A program says
+//! [`entry!`]`(run)` and does not see the difference.
+
+#![cfg_attr(target_os = "none", no_std)]
+#![deny(unsafe_code)]
+
+pub mod board;
+pub mod measure;
+
+/// Makes `fn run() -> Result<(), E>` (`E: Display`) the program: on a chip
+/// through the reset handler, on a host as `main`. An error is printed on one
+/// line and becomes exit status 1.
+#[macro_export]
+macro_rules! entry {
+    ($run:path) => {
+        #[cfg(target_os = "none")]
+        #[cortex_m_rt::entry]
+        fn main() -> ! {
+            $crate::board::finish($run())
+        }
+
+        #[cfg(not(target_os = "none"))]
+        fn main() {
+            $crate::board::finish($run())
+        }
+    };
+}
