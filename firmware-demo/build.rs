@@ -47,6 +47,20 @@ fn configure() -> Result<(), String> {
         println!("cargo:rustc-cfg=counts_instructions");
         println!("cargo:rustc-env=MICROCONV_QUARTERS_PER_TICK={}", (per_tick * 4.0) as u64);
     }
+    // The model to embed: a file of the caller's, or the one that ships with the demo.
+    println!("cargo:rerun-if-env-changed=MICROCONV_MODEL");
+    let model = match env::var_os("MICROCONV_MODEL").filter(|path| !path.is_empty()) {
+        Some(path) => PathBuf::from(path),
+        None => root.join("model/upsample.mcv"),
+    };
+    if !model.is_file() {
+        return Err(format!(
+            "{}: no such model; set MICROCONV_MODEL to a .mcv file",
+            model.display()
+        ));
+    }
+    println!("cargo:rerun-if-changed={}", model.display());
+    println!("cargo:rustc-env=MICROCONV_MODEL_FILE={}", model.display());
     println!("cargo:rustc-env=MICROCONV_BOARD_NAME={board}");
     println!("cargo:rustc-env=MICROCONV_SELFTEST_BYTES={bytes}");
     if bare {
@@ -67,8 +81,7 @@ fn selected(boards: &Path) -> Result<String, String> {
     known.sort();
     let list = known.join(", ");
     let named = env::var("MICROCONV_BOARD").unwrap_or_default();
-    let names: Vec<&str> =
-        named.split([',', ' ']).filter(|name| !name.is_empty()).collect();
+    let names: Vec<&str> = named.split([',', ' ']).filter(|name| !name.is_empty()).collect();
     match names[..] {
         [] if variable("CARGO_CFG_TARGET_OS")? != "none" => Ok("host".into()),
         [] => Err(format!("no board is selected; set MICROCONV_BOARD to one of {list}")),

@@ -54,8 +54,28 @@ impl Quantizer<'_> {
             let message = format!("`{}` has no calibrated range", tensor.name);
             return Err(GraphError::new(node, message));
         };
-        self.set(id, affine_of(min, max));
+        let bound = self.saturation(id);
+        self.set(id, affine_of(min.max(-bound), max.min(bound)));
         Ok(())
+    }
+
+    /// Beyond this magnitude a tensor that only sigmoids or only tanhs read makes
+    /// no difference to their codes, so its codes are better spent below it.
+    fn saturation(&self, id: TensorId) -> f32 {
+        let consumers = self.graph.consumers(id);
+        let all = |activation| {
+            let is = |&i: &usize| self.graph.nodes[i].op == Op::Activation(activation);
+            !consumers.is_empty() && consumers.iter().all(is) && !self.graph.outputs.contains(&id)
+        };
+        if all(Activation::Sigmoid) {
+            // sigmoid(−x) = 1/2048, an eighth of a step of its output.
+            2047f32.ln()
+        } else if all(Activation::Tanh) {
+            // 1 − tanh(x) = 1/1024, an eighth of a step of its output.
+            0.5 * 2047f32.ln()
+        } else {
+            f32::INFINITY
+        }
     }
 
     fn set(&mut self, id: TensorId, quantization: Quantization) {

@@ -38,7 +38,8 @@ pub(crate) struct Qemu {
     pub(crate) machine: String,
     /// What SysTick counts under `-icount shift=0`; absent where that is no
     /// whole number of instructions, so that the board counts none.
-    pub(crate) instructions_per_tick: Option<f64>,
+    #[expect(dead_code, reason = "read by firmware-demo's build script")]
+    instructions_per_tick: Option<f64>,
 }
 
 /// Every board, by name.
@@ -85,6 +86,15 @@ impl Board {
     /// Whether the board is the machine that builds.
     pub(crate) fn is_host(&self) -> bool {
         self.triple == "host"
+    }
+
+    /// The export target whose scratch and weights suit this board.
+    pub(crate) fn target(&self) -> &'static str {
+        match self.backend.as_str() {
+            "cortex_m" => "cortex-m4",
+            "native" => "native",
+            _ => "portable",
+        }
     }
 
     /// Cargo, told which board, target and core to build for.

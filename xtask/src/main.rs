@@ -5,9 +5,11 @@
 //! work on models to the `microconv` binary.
 
 mod board;
+mod demo;
 mod firmware;
 mod process;
 mod setup;
+mod test;
 
 use std::process::ExitCode;
 
@@ -27,12 +29,18 @@ enum Command {
     Setup,
     /// Builds a program of firmware-demo for a board, and runs it on the emulator.
     Firmware(firmware::Arguments),
+    /// Trains, quantises, and restores ten digits on an emulated Cortex-M4.
+    Demo(demo::Arguments),
+    /// Formatting, lints, every test on the host, and the firmware on every emulated core.
+    Test,
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Setup => setup::run(),
         Command::Firmware(arguments) => firmware::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Test => test::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -48,7 +48,9 @@ pub(crate) fn target(triple: &str) -> Result<()> {
     let mut rustup = Command::new("rustup");
     rustup.current_dir(process::root()).args(["target", "add", triple]);
     if process::find("rustup").is_none() {
-        bail!("the Rust target {triple} is missing and so is rustup; install it from https://rustup.rs, then run `rustup target add {triple}`");
+        bail!(
+            "the Rust target {triple} is missing and so is rustup; install it from https://rustup.rs, then run `rustup target add {triple}`"
+        );
     }
     println!("setup: installing the Rust target {triple}");
     process::check(&mut rustup)

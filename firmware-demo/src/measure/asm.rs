@@ -2,10 +2,7 @@
 
 #![allow(unsafe_code, reason = "reads a timer once per instruction")]
 
-use core::{
-    arch::naked_asm,
-    sync::atomic::AtomicU32,
-};
+use core::{arch::naked_asm, sync::atomic::AtomicU32};
 
 use super::MAX_EVENTS;
 

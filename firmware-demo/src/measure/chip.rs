@@ -2,9 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
-use super::{
-    asm::{self, AFTER, BEFORE, GROUP, READINGS, RECORD},
-};
+use super::asm::{self, AFTER, BEFORE, GROUP, READINGS, RECORD};
 
 /// What [`Counts::region`] counts.
 pub const UNIT: &str = "instructions";

@@ -35,7 +35,6 @@ pub struct Counts(());
 
 impl Counts {
     /// Forgets what was recorded and starts recording.
-    #[expect(clippy::unnecessary_wraps, reason = "a chip may have no counter")]
     pub fn begin() -> Option<Self> {
         let counts = Self(());
         counts.reset();
@@ -43,7 +42,6 @@ impl Counts {
     }
 
     /// Forgets what was recorded.
-    #[expect(clippy::unused_self, reason = "only one who began may forget")]
     pub fn reset(&self) {
         EVENTS.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }

@@ -96,8 +96,11 @@ pub(super) fn run(args: Args) -> Result<()> {
         let float = parse(twin, &float_bytes)?;
         let count = images.len().min(ERROR_SAMPLES);
         let samples: Vec<Vec<f32>> = (0..count).map(|i| images.image(i)).collect();
-        println!();
-        print_errors(&layer_errors(&float, &model, &samples)?);
+        let errors = layer_errors(&float, &model, &samples)?;
+        if !errors.is_empty() {
+            println!();
+            print_errors(&errors);
+        }
     } else {
         println!("no float model to compare with; `microconv quantize` writes one beside its blob");
     }

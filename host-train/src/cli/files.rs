@@ -19,7 +19,7 @@ pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
         _ => Path::new("."),
     };
     let write = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut file = builder().tempfile_in(folder)?;
         file.write_all(bytes)?;
         file.persist(path).map_err(|error| error.error)?;
         Ok(())
@@ -27,6 +27,15 @@ pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     write().with_context(|| {
         format!("{}: cannot be written; give a path in a writable folder", path.display())
     })
+}
+
+/// Temporary files are private by default; these become results, so the umask decides.
+fn builder() -> tempfile::Builder<'static, 'static> {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder
 }
 
 /// An array of a `.npy` file.

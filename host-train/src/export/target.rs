@@ -32,7 +32,7 @@ impl Target {
     const ALL: [(Self, &'static str, u32); 3] = [
         (Self::Portable, "portable", 0),
         (Self::Native, "native", 1),
-        (Self::CortexM, "cortex-m", 2),
+        (Self::CortexM, "cortex-m4", 2),
     ];
 
     /// Number in the blob's header.
