@@ -1,0 +1,30 @@
+//! What is the right answer? Seven nested loops, in `i64` or `f64`.
+//!
+//! Nothing here is taken from the kernels: padding, rounding and strides are
+//! worked out again from TensorFlow's definitions.
+
+pub mod conv;
+pub mod pool;
+pub mod quant;
+
+/// Extents of a map: batch, rows, columns, channels.
+pub type Nhwc = [usize; 4];
+
+/// Element `[n, y, x, c]` of a map.
+pub fn at([_, h, w, c]: Nhwc, [n, y, x, ch]: [usize; 4]) -> usize {
+    ((n * h + y) * w + x) * c + ch
+}
+
+/// Output extent and padding before, of TensorFlow's SAME: `ceil(input / stride)`
+/// outputs, the smaller half of the missing cells in front.
+pub fn same(input: usize, kernel: usize, stride: usize, dilation: usize) -> (usize, usize) {
+    let output = (input + stride - 1) / stride;
+    let covered = (output - 1) * stride + (kernel - 1) * dilation + 1;
+    (output, if covered > input { (covered - input) / 2 } else { 0 })
+}
+
+/// Output extent of VALID, if a window fits.
+pub fn valid(input: usize, kernel: usize, stride: usize, dilation: usize) -> Option<usize> {
+    let covered = (kernel - 1) * dilation + 1;
+    (covered <= input).then(|| (input - covered) / stride + 1)
+}
