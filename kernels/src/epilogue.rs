@@ -8,7 +8,7 @@ use crate::quant::{Multiplier, lookup, requantize};
 #[derive(Clone, Copy, Debug)]
 pub struct Requantize<'a> {
     /// One bias per output channel, `Σw · input zero point` subtracted already
-    /// ([`crate::pack::fold_zero_point`]).
+    /// ([`crate::quant`] says why).
     pub bias: &'a [i32],
     /// One mantissa per channel, or one for all.
     pub mantissas: &'a [i32],

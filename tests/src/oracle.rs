@@ -18,7 +18,7 @@ pub fn at([_, h, w, c]: Nhwc, [n, y, x, ch]: [usize; 4]) -> usize {
 /// Output extent and padding before, of TensorFlow's SAME: `ceil(input / stride)`
 /// outputs, the smaller half of the missing cells in front.
 pub fn same(input: usize, kernel: usize, stride: usize, dilation: usize) -> (usize, usize) {
-    let output = (input + stride - 1) / stride;
+    let output = input.div_ceil(stride);
     let covered = (output - 1) * stride + (kernel - 1) * dilation + 1;
     (output, if covered > input { (covered - input) / 2 } else { 0 })
 }

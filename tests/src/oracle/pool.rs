@@ -19,6 +19,9 @@ fn cells(g: Geometry, input: Nhwc, oy: usize, ox: usize) -> Vec<(usize, usize, u
 }
 
 /// Maxima and the offset in its window of each first maximum.
+///
+/// # Panics
+/// When a window has no cell inside the map.
 pub fn max<T: Copy + PartialOrd>(
     x: &[T],
     input: Nhwc,
