@@ -110,9 +110,11 @@ fn step<M: StaticModel, B: Backend, const I: usize>(
     observer: &mut impl Observer,
 ) {
     if const { I < M::MODEL.layers() } {
-        let layer = const { layer_or_nothing(&M::MODEL, I) };
+        // A reference into constant memory: its fields fold into the code, a copy on the
+        // stack would not, and then every operator would be linked.
+        let layer: &'static Layer = const { &layer_or_nothing(&M::MODEL, I) };
         observer.start(I);
-        dispatch::<B>(&M::MODEL, &layer, arena);
+        dispatch::<B>(&M::MODEL, layer, arena);
         observer.end(I, Tensors { model: M::MODEL, arena });
     }
 }

@@ -55,6 +55,7 @@ pub(super) fn scratch(g: &Conv2dGeometry) -> usize {
 }
 
 /// See [`Conv2d`].
+#[inline(never)]
 pub(super) fn run(
     op: &Conv2d<'_, i8>,
     x: View<'_, i8>,

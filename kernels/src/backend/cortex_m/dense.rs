@@ -11,6 +11,7 @@ pub(super) const fn scratch(g: &DenseGeometry) -> usize {
 }
 
 /// See [`Dense`].
+#[inline(never)]
 pub(super) fn run(op: &Dense<'_, i8>, x: &[i8], y: &mut [i8], scratch: &mut [u8]) {
     let DenseGeometry { inputs, units, .. } = op.geometry;
     let (_, wide, _) = bytemuck::pod_align_to_mut::<u8, i16>(scratch);

@@ -23,6 +23,7 @@ pub(super) fn scratch(g: &Conv2dGeometry) -> usize {
 }
 
 /// See [`DepthwiseConv2d`].
+#[inline(never)]
 pub(super) fn run(
     op: &DepthwiseConv2d<'_, i8>,
     x: View<'_, i8>,

@@ -27,6 +27,7 @@ pub(super) fn scratch(g: &TransposedConv2dGeometry) -> usize {
 }
 
 /// See [`TransposedConv2d`].
+#[inline(never)]
 pub(super) fn run(
     op: &TransposedConv2d<'_, i8>,
     x: View<'_, i8>,
