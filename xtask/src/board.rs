@@ -38,8 +38,7 @@ pub(crate) struct Qemu {
     pub(crate) machine: String,
     /// What SysTick counts under `-icount shift=0`; absent where that is no
     /// whole number of instructions, so that the board counts none.
-    #[expect(dead_code, reason = "read by firmware-demo's build script")]
-    instructions_per_tick: Option<f64>,
+    pub(crate) instructions_per_tick: Option<f64>,
 }
 
 /// Every board, by name.

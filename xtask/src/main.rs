@@ -5,6 +5,7 @@
 //! work on models to the `microconv` binary.
 
 mod board;
+mod cycles;
 mod demo;
 mod firmware;
 mod process;
@@ -31,6 +32,8 @@ enum Command {
     Firmware(firmware::Arguments),
     /// Trains, quantises, and restores ten digits on an emulated Cortex-M4.
     Demo(demo::Arguments),
+    /// Counts executed instructions per layer on an emulated board.
+    Cycles(cycles::Arguments),
     /// Formatting, lints, every test on the host, and the firmware on every emulated core.
     Test,
 }
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Command::Setup => setup::run(),
         Command::Firmware(arguments) => firmware::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Cycles(arguments) => cycles::run(&arguments),
         Command::Test => test::run(),
     };
     match outcome {
