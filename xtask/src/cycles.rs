@@ -143,5 +143,8 @@ fn print(report: &Report) {
         "{}: code {} B, blob {} B, arena {} B, stack {} B",
         report.board, report.code, report.blob, report.arena, report.stack
     );
+    if report.macs == 0 {
+        println!("the blob was written with --strip, so its MACs are not known");
+    }
     println!("{}", report.elf.display());
 }
