@@ -18,6 +18,7 @@ macro_rules! println {
 
 mod evaluate;
 mod files;
+mod import;
 mod inspect;
 mod output;
 mod progress;
@@ -38,6 +39,7 @@ struct Cli {
 enum Command {
     Train(train::Args),
     Quantize(quantize::Args),
+    Import(import::Args),
     Run(run::Args),
     Inspect(inspect::Args),
     Evaluate(evaluate::Args),
@@ -62,6 +64,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Train(args) => train::run(args),
         Command::Quantize(args) => quantize::run(args),
+        Command::Import(args) => import::run(args),
         Command::Run(args) => run::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Evaluate(args) => evaluate::run(args),

@@ -8,6 +8,7 @@ pub mod data;
 pub mod evaluate;
 pub mod export;
 pub mod graph;
+pub mod import;
 pub mod inspect;
 pub mod plan;
 pub mod quantize;
