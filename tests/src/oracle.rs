@@ -1,4 +1,4 @@
-//! What is the right answer? Seven nested loops, in `i64` or `f64`.
+//! What is the right answer? Seven nested loops, summed in `f64`, which is exact for int8.
 //!
 //! Nothing here is taken from the kernels: padding, rounding and strides are
 //! worked out again from TensorFlow's definitions.
