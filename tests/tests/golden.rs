@@ -94,5 +94,12 @@ fn broken_models_are_refused_without_a_panic() {
             import(&damaged);
         }
     }
+    for word in 0..bytes.len() / 4 {
+        for value in [0, 1, 0x7f, 0xffff, 0x7fff_ffff, 0x8000_0000, u32::MAX, 0x0100_0000] {
+            let mut damaged = bytes.clone();
+            damaged[4 * word..4 * word + 4].copy_from_slice(&value.to_le_bytes());
+            import(&damaged);
+        }
+    }
     assert!(tflite::read(b"not a model at all").is_err());
 }

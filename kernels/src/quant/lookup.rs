@@ -53,7 +53,8 @@ pub fn requantize(input: Affine, output: Affine, min: i8, max: i8) -> Table {
     let by = Multiplier::from_real(f64::from(input.scale) / f64::from(output.scale));
     tabulate(|code| {
         let centred = i32::from(code) - input.zero_point;
-        let moved = multiply_by_quantized(centred, by.mantissa, by.shift) + output.zero_point;
+        let moved = multiply_by_quantized(centred, by.mantissa, by.shift);
+        let moved = moved.saturating_add(output.zero_point);
         moved.clamp(i32::from(min), i32::from(max)) as i8
     })
 }
@@ -71,7 +72,7 @@ pub fn leaky_relu(input: Affine, output: Affine, alpha: f32) -> Table {
             let mantissa = if slope < 0.0 { -below.mantissa } else { below.mantissa };
             multiply_by_quantized(centred, mantissa, below.shift)
         };
-        saturate(moved + output.zero_point)
+        saturate(moved.saturating_add(output.zero_point))
     })
 }
 
@@ -104,7 +105,7 @@ pub fn hard_swish_fixed(input: Affine, output: Affine) -> Table {
         } else {
             i32::from(product) << output_shift.min(15)
         };
-        saturate(moved + output.zero_point)
+        saturate(moved.saturating_add(output.zero_point))
     })
 }
 

@@ -11,7 +11,7 @@ pub(super) struct Ints {
 }
 
 /// More elements than this no shape arithmetic has.
-const MAX_INTS: usize = 1 << 16;
+pub(super) const MAX_INTS: usize = 1 << 16;
 
 impl Ints {
     pub(super) fn vector(values: Vec<i64>) -> Self {
@@ -77,6 +77,9 @@ pub(super) fn strided_slice(
     let text = |error: ImportError| error.to_string();
     let mask = |index| operator.option::<i32>(index, 0).map_err(text);
     let (begin_mask, end_mask, shrink_mask) = (mask(0)?, mask(1)?, mask(4)?);
+    if operator.option(5, false).map_err(text)? {
+        return Err("ends given as offsets are not supported".into());
+    }
     if mask(2)? != 0 || mask(3)? != 0 {
         return Err("ellipsis and new-axis masks are not supported".into());
     }
@@ -206,6 +209,7 @@ pub(super) fn evaluate(operator: &Operator<'_>, inputs: &[&Ints]) -> Result<Opti
             Ints::vector(values)
         }
         // REDUCE_PROD and SUM of a vector
+        81 | 74 if inputs.first().is_some_and(|x| x.shape.len() > 1) => return Ok(None),
         81 => {
             need(1)?;
             let product = inputs[0].values.iter().try_fold(1i64, |a, &b| a.checked_mul(b));

@@ -1,6 +1,6 @@
 //! From the operators of a TFLite subgraph to the nodes of a graph.
 
-use super::constant::{Ints, evaluate};
+use super::constant::{Ints, MAX_INTS, evaluate};
 use super::operators::{self, name};
 use super::schema::{Model, Operator, Tensor, Type};
 use crate::graph::{DType, Data, Graph, Op, Quantization, Tensor as GraphTensor, TensorId};
@@ -173,16 +173,25 @@ impl<'m, 'a> Lowering<'m, 'a> {
 
     fn operator(&mut self, operator: &Operator<'a>) -> Result<(), String> {
         let output = *operator.outputs.first().ok_or("has no output")? as usize;
+        if operator.outputs.iter().any(|&id| self.entries[id as usize].is_some()) {
+            return Err("computes a tensor that is there already; the file is damaged".into());
+        }
         if operator.code == 77 {
             let x = self.tensor(operator, 0)?;
             let shape = self.graph[x].shape.iter().map(|&extent| extent as i64).collect();
             self.entries[output] = Some(Entry::Ints(Ints::vector(shape)));
             return Ok(());
         }
-        let mut ints = Vec::new();
+        let (mut ints, mut values) = (Vec::new(), 0);
         for i in 0..operator.inputs.len() {
             match self.entry(operator, i)? {
-                Some(Entry::Ints(value)) => ints.push(value),
+                Some(Entry::Ints(value)) => {
+                    values += value.values.len();
+                    if values > MAX_INTS {
+                        return Err("shape arithmetic on too many values".into());
+                    }
+                    ints.push(value);
+                }
                 _ => break,
             }
         }

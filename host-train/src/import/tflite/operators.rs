@@ -318,6 +318,9 @@ fn reshape<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>) -> Lowered {
             };
             let known =
                 wanted.iter().filter(|&&v| v != -1).try_fold(1i64, |a, &b| a.checked_mul(b));
+            if wanted.iter().filter(|&&v| v == -1).count() > 1 {
+                return Err(format!("a shape of {wanted:?}"));
+            }
             let known = known
                 .and_then(|k| usize::try_from(k).ok())
                 .filter(|&k| k > 0)

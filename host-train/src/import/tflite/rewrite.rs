@@ -28,6 +28,9 @@ fn moves(op: &Op) -> bool {
 /// The longest chain from node `start` on that is a nearest upsampling, and its output size.
 fn find(graph: &Graph, start: usize) -> Option<(Vec<usize>, [usize; 2])> {
     let source = *graph.nodes[start].inputs.first()?;
+    if !moves(&graph.nodes[start].op) || graph[source].len() > MAX_SIMULATED {
+        return None;
+    }
     let &[n, h, w, c] = graph[source].shape.as_slice() else { return None };
     let mut chain = Vec::new();
     let mut values: Vec<u32> = (0..graph[source].len() as u32).collect();
@@ -125,4 +128,53 @@ fn replace(graph: &mut Graph, chain: &[usize], size: [usize; 2]) {
         index += 1;
         !gone.contains(&(index - 1))
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{DType, Tensor};
+
+    /// What Keras 3 makes of `UpSampling2D((2, 3))`, the tile of the columns at axis `axis`.
+    fn keras(axis: usize) -> Graph {
+        let mut graph = Graph::new("keras");
+        let x = graph.add_tensor(Tensor::activation("x", vec![1, 4, 5, 2], DType::F32));
+        graph.inputs.push(x);
+        let mut columns = vec![1; 5];
+        columns[axis] = 3;
+        let widened = if axis == 3 { vec![1, 8, 15, 2] } else { vec![1, 8, 5, 6] };
+        let steps = [
+            Op::Reshape { shape: vec![1, 4, 1, 5, 2] },
+            Op::Tile { multiples: vec![1, 1, 2, 1, 1] },
+            Op::Reshape { shape: vec![1, 8, 5, 1, 2] },
+            Op::Tile { multiples: columns },
+            Op::Reshape { shape: widened },
+        ];
+        let last = steps
+            .into_iter()
+            .enumerate()
+            .fold(x, |from, (i, op)| graph.push(format!("step{i}"), op, &[from]).unwrap()[0]);
+        graph.outputs.push(last);
+        graph
+    }
+
+    #[test]
+    fn keras_upsampling_becomes_one_nearest_resize() {
+        let mut graph = keras(3);
+        recognise_upsampling(&mut graph);
+        graph.validate().unwrap();
+        assert_eq!(graph.nodes.len(), 1);
+        let Op::Resize2d { size, mode: ResizeMode::Nearest, .. } = graph.nodes[0].op else {
+            panic!("{:?}", graph.nodes[0].op)
+        };
+        assert_eq!(size, [8, 15]);
+    }
+
+    #[test]
+    fn a_tile_of_channels_is_left_alone() {
+        let mut graph = keras(4);
+        recognise_upsampling(&mut graph);
+        graph.validate().unwrap();
+        assert!(graph.nodes.iter().any(|node| matches!(node.op, Op::Tile { .. })));
+    }
 }

@@ -4,6 +4,8 @@
 //! error and never a read outside it. Field numbers are those of
 //! `tensorflow/compiler/mlir/lite/schema/schema.fbs`.
 
+use std::cell::Cell;
+
 use planus::errors::ErrorKind;
 use planus::table_reader::Table;
 use planus::{SliceWithStartOffset, TableRead, Vector};
@@ -60,12 +62,34 @@ fn broken(kind: &ErrorKind) -> ImportError {
     ))
 }
 
-fn vector<'a, T>(table: &Table<'a>, index: usize) -> Result<Vec<T>, ImportError>
+/// Bytes that may still be copied out of the file. Tables of a hostile file can
+/// all point at one long vector, so copies are bounded as a whole.
+struct Budget(Cell<usize>);
+
+impl Budget {
+    fn of(file: &[u8]) -> Self {
+        Self(Cell::new(file.len().saturating_mul(16).saturating_add(1 << 20)))
+    }
+
+    fn spend(&self, bytes: usize) -> Result<(), ImportError> {
+        let left = self.0.get().checked_sub(bytes).ok_or_else(|| {
+            ImportError::new(
+                "the file is damaged (its tables share vectors); convert the model again",
+            )
+        })?;
+        self.0.set(left);
+        Ok(())
+    }
+}
+
+fn vector<'a, T>(table: &Table<'a>, index: usize, budget: &Budget) -> Result<Vec<T>, ImportError>
 where
     T: planus::VectorRead<'a> + 'a,
     Vector<'a, T>: TableRead<'a>,
 {
-    Ok(field::<Vector<'a, T>>(table, index)?.map(|v| v.into_iter().collect()).unwrap_or_default())
+    let Some(vector) = field::<Vector<'a, T>>(table, index)? else { return Ok(Vec::new()) };
+    budget.spend(vector.len().saturating_mul(size_of::<T>()))?;
+    Ok(vector.into_iter().collect())
 }
 
 /// A vector of bytes.
@@ -74,8 +98,10 @@ fn bytes_of<'a>(table: &Table<'a>, index: usize) -> Result<Option<&'a [u8]>, Imp
 }
 
 /// A name; what is not UTF-8 is replaced.
-fn text(table: &Table<'_>, index: usize) -> Result<String, ImportError> {
-    Ok(bytes_of(table, index)?.map(|b| String::from_utf8_lossy(b).into_owned()).unwrap_or_default())
+fn text(table: &Table<'_>, index: usize, budget: &Budget) -> Result<String, ImportError> {
+    let bytes = bytes_of(table, index)?.unwrap_or_default();
+    budget.spend(bytes.len())?;
+    Ok(String::from_utf8_lossy(bytes).into_owned())
 }
 
 fn tables<'a>(table: &Table<'a>, index: usize) -> Result<Vec<Table<'a>>, ImportError> {
@@ -192,7 +218,8 @@ impl Operator<'_> {
     /// A vector of i32 among the options.
     pub(super) fn option_vector(&self, index: usize) -> Result<Vec<i32>, ImportError> {
         match &self.options {
-            Some(table) => vector(table, index),
+            // One vector at a time; an operator's options are a handful of extents.
+            Some(table) => vector(table, index, &Budget(Cell::new(1 << 12))),
             None => Ok(Vec::new()),
         }
     }
@@ -220,7 +247,11 @@ impl<'a> Model<'a> {
         if version != 3 {
             return Err(ImportError::new(format!("has schema version {version}, expected 3")));
         }
-        let codes = tables(&root, 1)?.iter().map(Code::read).collect::<Result<Vec<_>, _>>()?;
+        let budget = Budget::of(bytes);
+        let codes = tables(&root, 1)?
+            .iter()
+            .map(|table| Code::read(table, &budget))
+            .collect::<Result<Vec<_>, _>>()?;
         let buffers = tables(&root, 4)?
             .iter()
             .map(|table| buffer_data(bytes, table))
@@ -234,17 +265,17 @@ impl<'a> Model<'a> {
         };
         let tensors = tables(subgraph, 0)?
             .iter()
-            .map(|table| Tensor::read(table, &buffers))
+            .map(|table| Tensor::read(table, &buffers, &budget))
             .collect::<Result<Vec<_>, _>>()?;
         let operators = tables(subgraph, 3)?
             .iter()
             .enumerate()
-            .map(|(index, table)| Operator::read(index, table, &codes))
+            .map(|(index, table)| Operator::read(index, table, &codes, &budget))
             .collect::<Result<Vec<_>, _>>()?;
         let model = Self {
-            name: text(subgraph, 4)?,
-            inputs: vector(subgraph, 1)?,
-            outputs: vector(subgraph, 2)?,
+            name: text(subgraph, 4, &budget)?,
+            inputs: vector(subgraph, 1, &budget)?,
+            outputs: vector(subgraph, 2, &budget)?,
             tensors,
             operators,
         };
@@ -280,10 +311,10 @@ struct Code {
 }
 
 impl Code {
-    fn read(table: &Table<'_>) -> Result<Self, ImportError> {
+    fn read(table: &Table<'_>, budget: &Budget) -> Result<Self, ImportError> {
         let old: i8 = field(table, 0)?.unwrap_or(0);
         let new: i32 = field(table, 3)?.unwrap_or(0);
-        Ok(Self { code: new.max(i32::from(old)), custom: text(table, 1)? })
+        Ok(Self { code: new.max(i32::from(old)), custom: text(table, 1, budget)? })
     }
 }
 
@@ -301,11 +332,11 @@ fn buffer_data<'a>(file: &'a [u8], table: &Table<'a>) -> Result<&'a [u8], Import
 }
 
 impl<'a> Tensor<'a> {
-    fn read(table: &Table<'a>, buffers: &[&'a [u8]]) -> Result<Self, ImportError> {
-        let name = text(table, 3)?;
+    fn read(table: &Table<'a>, buffers: &[&'a [u8]], budget: &Budget) -> Result<Self, ImportError> {
+        let name = text(table, 3, budget)?;
         let fail = |what: String| ImportError::new(format!("tensor `{name}`: {what}"));
-        let static_shape: Vec<i32> = vector(table, 0)?;
-        let signature: Vec<i32> = vector(table, 7)?;
+        let static_shape: Vec<i32> = vector(table, 0, budget)?;
+        let signature: Vec<i32> = vector(table, 7, budget)?;
         let dynamic = signature.contains(&-1) || static_shape.contains(&-1);
         let mut shape = Vec::new();
         let mut count = 1usize;
@@ -313,12 +344,14 @@ impl<'a> Tensor<'a> {
             let extent = if extent == -1 { 1 } else { extent };
             let extent = usize::try_from(extent)
                 .map_err(|_| fail(format!("has the extent {extent}; convert the model again")))?;
-            count = count.saturating_mul(extent);
+            // Zero counts as one here, or it would hide an overflow before it.
+            count = count.saturating_mul(extent.max(1));
             shape.push(extent);
         }
         if count > MAX_ELEMENTS || shape.len() > 8 {
             return Err(fail(format!("has the shape {static_shape:?}, which is too large")));
         }
+        let count: usize = shape.iter().product();
         let kind = Type::of(field(table, 1)?.unwrap_or(0));
         let buffer: u32 = field(table, 2)?.unwrap_or(0);
         let data = *buffers
@@ -344,7 +377,7 @@ impl<'a> Tensor<'a> {
             _ => None,
         };
         let quantization = match field::<Child<'a>>(table, 4)? {
-            Some(Child(table)) => Quantization::read(&table, &shape).map_err(fail)?,
+            Some(Child(table)) => Quantization::read(&table, &shape, budget).map_err(fail)?,
             None => None,
         };
         Ok(Self { name, shape, dynamic, kind, quantization, data, unsupported })
@@ -357,10 +390,10 @@ impl<'a> Tensor<'a> {
 }
 
 impl Quantization {
-    fn read(table: &Table<'_>, shape: &[usize]) -> Result<Option<Self>, String> {
+    fn read(table: &Table<'_>, shape: &[usize], budget: &Budget) -> Result<Option<Self>, String> {
         let text = |error: ImportError| error.to_string();
-        let scales: Vec<f32> = vector(table, 2).map_err(text)?;
-        let mut zero_points: Vec<i64> = vector(table, 3).map_err(text)?;
+        let scales: Vec<f32> = vector(table, 2, budget).map_err(text)?;
+        let mut zero_points: Vec<i64> = vector(table, 3, budget).map_err(text)?;
         let axis: i32 = field(table, 6).map_err(text)?.unwrap_or(0);
         if scales.is_empty() {
             return Ok(None);
@@ -380,7 +413,12 @@ impl Quantization {
 }
 
 impl<'a> Operator<'a> {
-    fn read(index: usize, table: &Table<'a>, codes: &[Code]) -> Result<Self, ImportError> {
+    fn read(
+        index: usize,
+        table: &Table<'a>,
+        codes: &[Code],
+        budget: &Budget,
+    ) -> Result<Self, ImportError> {
         let code: u32 = field(table, 0)?.unwrap_or(0);
         let code = codes.get(code as usize).ok_or_else(|| {
             ImportError::new(format!("is damaged: operator {index} names no operator code"))
@@ -389,8 +427,8 @@ impl<'a> Operator<'a> {
             index,
             code: code.code,
             custom: code.custom.clone(),
-            inputs: vector(table, 1)?,
-            outputs: vector(table, 2)?,
+            inputs: vector(table, 1, budget)?,
+            outputs: vector(table, 2, budget)?,
             options: field::<Child<'a>>(table, 4)?.map(|Child(table)| table),
         })
     }
