@@ -34,6 +34,53 @@ use crate::error::ShapeError;
 use crate::shape::Shape;
 use crate::view::{View, ViewMut};
 
+/// `geometry`, `run` and `run_on` of an operator with weights: the views are compared
+/// with its shapes and the scratch with what the backend asks for.
+macro_rules! windowed {
+    ($name:ident, $geometry:ty, $method:ident, $scratch:ident) => {
+        impl<E: $crate::element::Element> $name<'_, E> {
+            /// Shapes and window.
+            pub const fn geometry(&self) -> &$geometry {
+                &self.geometry
+            }
+
+            #[doc = concat!("Runs on the native backend; `scratch` has [`Kernels::", stringify!($scratch), "`] bytes.")]
+            ///
+            /// # Errors
+            /// [`ShapeError::Mismatch`] for views of other shapes, [`ShapeError::Length`] for too little scratch.
+            pub fn run(
+                &self,
+                x: View<'_, E>,
+                y: ViewMut<'_, E>,
+                scratch: &mut [u8],
+            ) -> Result<(), ShapeError>
+            where
+                $crate::backend::Native: Kernels<E>,
+            {
+                self.run_on::<$crate::backend::Native>(x, y, scratch)
+            }
+
+            /// Runs on the backend `B`.
+            ///
+            /// # Errors
+            #[doc = concat!("As [`", stringify!($name), "::run`].")]
+            pub fn run_on<B: $crate::backend::Backend + Kernels<E>>(
+                &self,
+                x: View<'_, E>,
+                y: ViewMut<'_, E>,
+                scratch: &mut [u8],
+            ) -> Result<(), ShapeError> {
+                $crate::ops::check_views(&x, self.geometry.input, &y, self.geometry.output)?;
+                let needed = <B as Kernels<E>>::$scratch(&self.geometry);
+                $crate::ops::check_scratch(scratch, needed)?;
+                B::$method(self, x, y, scratch);
+                Ok(())
+            }
+        }
+    };
+}
+pub(crate) use windowed;
+
 /// Output channels summed at once: accumulators live on the stack, so that no
 /// operator needs an i32 copy of a map.
 pub(crate) const BLOCK: usize = 32;

@@ -12,10 +12,10 @@
 mod direct;
 mod im2col;
 
-use crate::backend::{Backend, Kernels, Native};
+use crate::backend::Kernels;
 use crate::element::Element;
 use crate::error::{ShapeError, tri};
-use crate::ops::{check_scratch, check_views};
+use crate::ops::{check_scratch, check_views, windowed};
 use crate::shape::{Shape, product};
 use crate::view::{View, ViewMut};
 use crate::window::Window;
@@ -144,44 +144,9 @@ impl<'a> Conv2d<'a, f32> {
     }
 }
 
+windowed!(Conv2d, Conv2dGeometry, conv2d, conv2d_scratch);
+
 impl<E: Element> Conv2d<'_, E> {
-    /// Shapes and window.
-    pub const fn geometry(&self) -> &Conv2dGeometry {
-        &self.geometry
-    }
-
-    /// Runs on the native backend; `scratch` has [`Kernels::conv2d_scratch`] bytes.
-    ///
-    /// # Errors
-    /// [`ShapeError::Mismatch`] for views of other shapes, [`ShapeError::Length`] for too little scratch.
-    pub fn run(
-        &self,
-        x: View<'_, E>,
-        y: ViewMut<'_, E>,
-        scratch: &mut [u8],
-    ) -> Result<(), ShapeError>
-    where
-        Native: Kernels<E>,
-    {
-        self.run_on::<Native>(x, y, scratch)
-    }
-
-    /// Runs on the backend `B`.
-    ///
-    /// # Errors
-    /// As [`Conv2d::run`].
-    pub fn run_on<B: Backend + Kernels<E>>(
-        &self,
-        x: View<'_, E>,
-        y: ViewMut<'_, E>,
-        scratch: &mut [u8],
-    ) -> Result<(), ShapeError> {
-        check_views(&x, self.geometry.input, &y, self.geometry.output)?;
-        check_scratch(scratch, <B as Kernels<E>>::conv2d_scratch(&self.geometry))?;
-        B::conv2d(self, x, y, scratch);
-        Ok(())
-    }
-
     /// Runs the portable geometry with a given method; `scratch` has [`scratch_bytes_for`] bytes.
     ///
     /// # Errors

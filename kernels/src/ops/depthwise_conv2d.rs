@@ -7,10 +7,10 @@
 //! with depth multiplier `m` (TFLite's `DEPTHWISE_CONV_2D`, weights `[1, kh, kw, c·m]`).
 //! Its geometry is a [`Conv2dGeometry`] with as many groups as input channels.
 
-use crate::backend::{Backend, Kernels, Native};
+use crate::backend::Kernels;
 use crate::element::Element;
 use crate::error::ShapeError;
-use crate::ops::{BLOCK, Conv2dGeometry, check_scratch, check_views, scratch_as};
+use crate::ops::{BLOCK, Conv2dGeometry, scratch_as, windowed};
 use crate::view::{View, ViewMut};
 
 /// A depthwise convolution ready to run.
@@ -65,44 +65,7 @@ impl<'a> DepthwiseConv2d<'a, f32> {
     }
 }
 
-impl<E: Element> DepthwiseConv2d<'_, E> {
-    /// Shapes and window.
-    pub const fn geometry(&self) -> &Conv2dGeometry {
-        &self.geometry
-    }
-
-    /// Runs on the native backend; `scratch` has [`Kernels::depthwise_conv2d_scratch`] bytes.
-    ///
-    /// # Errors
-    /// [`ShapeError::Mismatch`] for views of other shapes, [`ShapeError::Length`] for too little scratch.
-    pub fn run(
-        &self,
-        x: View<'_, E>,
-        y: ViewMut<'_, E>,
-        scratch: &mut [u8],
-    ) -> Result<(), ShapeError>
-    where
-        Native: Kernels<E>,
-    {
-        self.run_on::<Native>(x, y, scratch)
-    }
-
-    /// Runs on the backend `B`.
-    ///
-    /// # Errors
-    /// As [`DepthwiseConv2d::run`].
-    pub fn run_on<B: Backend + Kernels<E>>(
-        &self,
-        x: View<'_, E>,
-        y: ViewMut<'_, E>,
-        scratch: &mut [u8],
-    ) -> Result<(), ShapeError> {
-        check_views(&x, self.geometry.input, &y, self.geometry.output)?;
-        check_scratch(scratch, <B as Kernels<E>>::depthwise_conv2d_scratch(&self.geometry))?;
-        B::depthwise_conv2d(self, x, y, scratch);
-        Ok(())
-    }
-}
+windowed!(DepthwiseConv2d, Conv2dGeometry, depthwise_conv2d, depthwise_conv2d_scratch);
 
 /// Input channels handled at once, so that their outputs fill a block of accumulators.
 const fn channel_block(multiplier: usize) -> usize {

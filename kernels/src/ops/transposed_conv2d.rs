@@ -23,10 +23,10 @@
 //! Source: TFLite's `TRANSPOSE_CONV`, Keras' `Conv2DTranspose`; the padding is
 //! that of the forward convolution from the output to the input.
 
-use crate::backend::{Backend, Kernels, Native};
+use crate::backend::Kernels;
 use crate::element::Element;
 use crate::error::{ShapeError, tri};
-use crate::ops::{BLOCK, check_scratch, check_views, scratch_as};
+use crate::ops::{BLOCK, scratch_as, windowed};
 use crate::shape::{Shape, product};
 use crate::view::{View, ViewMut};
 use crate::window::{Axis, Window};
@@ -133,44 +133,7 @@ impl<'a> TransposedConv2d<'a, f32> {
     }
 }
 
-impl<E: Element> TransposedConv2d<'_, E> {
-    /// Shapes and window.
-    pub const fn geometry(&self) -> &TransposedConv2dGeometry {
-        &self.geometry
-    }
-
-    /// Runs on the native backend; `scratch` has [`Kernels::transposed_conv2d_scratch`] bytes.
-    ///
-    /// # Errors
-    /// [`ShapeError::Mismatch`] for views of other shapes, [`ShapeError::Length`] for too little scratch.
-    pub fn run(
-        &self,
-        x: View<'_, E>,
-        y: ViewMut<'_, E>,
-        scratch: &mut [u8],
-    ) -> Result<(), ShapeError>
-    where
-        Native: Kernels<E>,
-    {
-        self.run_on::<Native>(x, y, scratch)
-    }
-
-    /// Runs on the backend `B`.
-    ///
-    /// # Errors
-    /// As [`TransposedConv2d::run`].
-    pub fn run_on<B: Backend + Kernels<E>>(
-        &self,
-        x: View<'_, E>,
-        y: ViewMut<'_, E>,
-        scratch: &mut [u8],
-    ) -> Result<(), ShapeError> {
-        check_views(&x, self.geometry.input, &y, self.geometry.output)?;
-        check_scratch(scratch, <B as Kernels<E>>::transposed_conv2d_scratch(&self.geometry))?;
-        B::transposed_conv2d(self, x, y, scratch);
-        Ok(())
-    }
-}
+windowed!(TransposedConv2d, TransposedConv2dGeometry, transposed_conv2d, transposed_conv2d_scratch);
 
 /// The taps that feed one output along one axis.
 #[derive(Clone, Copy)]
