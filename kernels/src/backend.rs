@@ -6,6 +6,8 @@
 
 pub mod cortex_m;
 pub mod scalar;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "wasm32"))]
+pub mod wide;
 
 use crate::element::Element;
 use crate::ops;
@@ -17,11 +19,15 @@ use crate::view::{View, ViewMut};
 
 pub use cortex_m::CortexM;
 pub use scalar::Scalar;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "wasm32"))]
+pub use wide::Wide;
 
 mod sealed {
     pub trait Sealed {}
     impl Sealed for super::cortex_m::CortexM {}
     impl Sealed for super::scalar::Scalar {}
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "wasm32"))]
+    impl Sealed for super::wide::Wide {}
 }
 
 /// Micro-kernels over one element type, and the operators built on them.
@@ -158,6 +164,15 @@ cfg_select! {
     any(microconv_backend = "cortex_m", arm_dsp) => {
         /// The backend for this target; `--cfg microconv_backend="scalar"` forces the portable one.
         pub type Native = CortexM;
+    }
+    any(
+        microconv_backend = "wide",
+        target_arch = "x86_64",
+        target_arch = "aarch64",
+        all(target_arch = "wasm32", target_feature = "simd128"),
+    ) => {
+        /// The backend for this target; `--cfg microconv_backend="scalar"` forces the portable one.
+        pub type Native = Wide;
     }
     _ => {
         /// The backend for this target.

@@ -4,7 +4,7 @@
 use conformance::generate::{Case, Values, windows};
 use conformance::oracle::quant::Codes;
 use conformance::oracle::{Nhwc, conv, pool};
-use microconv::backend::{Backend, CortexM, Kernels, Scalar};
+use microconv::backend::{Backend, CortexM, Kernels, Scalar, Wide};
 use microconv::element::Element;
 use microconv::epilogue::{Activate, Activation, Requantize};
 use microconv::ops::{
@@ -487,4 +487,4 @@ macro_rules! conformance {
     )* };
 }
 
-conformance! { scalar => Scalar, cortex_m => CortexM }
+conformance! { scalar => Scalar, cortex_m => CortexM, wide => Wide }

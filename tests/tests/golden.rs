@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use host_train::export::{Options, Target, export};
 use host_train::import::tflite;
 use host_train::runner::AlignedBytes;
-use microconv::backend::{Backend, CortexM, Scalar};
+use microconv::backend::{Backend, CortexM, Scalar, Wide};
 use microconv::{Model, Session};
 use npyz::npz::NpzArchive;
 
@@ -68,6 +68,7 @@ fn every_backend_gives_tensorflows_numbers() {
     for case in &models {
         run::<Scalar>(case, Target::Portable, true);
         run::<Scalar>(case, Target::Portable, false);
+        run::<Wide>(case, Target::Portable, true);
         run::<CortexM>(case, Target::CortexM, true);
         run::<CortexM>(case, Target::Portable, true);
     }
