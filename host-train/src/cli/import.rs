@@ -38,7 +38,8 @@ pub(super) fn run(args: Args) -> Result<()> {
         std::fs::read(&args.model).with_context(|| format!("{}: cannot be read", name()))?;
     let graph = tflite::read(&bytes).with_context(name)?;
     let options = Options { target: args.target, optimize: !args.no_optimize, strip: args.strip };
-    let exported = export(&graph, options).with_context(name)?;
+    let exported =
+        export(&graph, options).map_err(|why| tflite::locate(&bytes, &why)).with_context(name)?;
     write_atomically(&args.output, &exported.blob)?;
     println!(
         "wrote {}: {} bytes of flash, {} bytes of arena",

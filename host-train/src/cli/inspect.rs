@@ -1,5 +1,7 @@
 //! `microconv inspect`: what is in a model.
 
+mod tflite;
+
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -16,8 +18,8 @@ const PICTURE: usize = 64;
 /// Shows layers, sizes and the memory plan of a model.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A blob, or a run folder.
-    #[arg(value_name = "MODEL.mcv")]
+    /// A blob, a TensorFlow Lite model before import, or a run folder.
+    #[arg(value_name = "MODEL.mcv|MODEL.tflite")]
     model: PathBuf,
 
     /// One JSON object instead of tables.
@@ -26,6 +28,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> Result<()> {
+    if !run_folder::is_run(&args.model) && tflite::claims(&args.model)? {
+        return tflite::run(&args.model, args.json);
+    }
     let bytes = if run_folder::is_run(&args.model) {
         let (_, graph) = run_folder::load(&args.model)?;
         let plain = Options { optimize: false, ..Options::default() };

@@ -2,13 +2,19 @@
 //! folded, operators lowered to the graph, Keras' upsampling recognised.
 
 mod constant;
+mod describe;
+mod flatbuffer;
 mod lower;
+mod names;
 mod operators;
+mod options;
 mod rewrite;
 mod schema;
 
+pub use describe::{Description, OperatorSummary, QuantizationSummary, TensorSummary, describe};
+
 use super::ImportError;
-use crate::graph::Graph;
+use crate::graph::{Graph, GraphError};
 
 /// Largest tensor accepted, elements: keeps a hostile file from asking for all memory.
 const MAX_ELEMENTS: usize = 1 << 28;
@@ -22,6 +28,34 @@ pub fn read(bytes: &[u8]) -> Result<Graph, ImportError> {
     let model = schema::Model::read(bytes)?;
     let mut graph = lower::lower(&model)?;
     rewrite::recognise_upsampling(&mut graph);
-    graph.validate().map_err(|error| ImportError::new(error.to_string()))?;
+    graph.validate().map_err(|error| named(&model, &error))?;
     Ok(graph)
+}
+
+/// An error about a graph that [`read`] made of `bytes`, with the operator of
+/// the file that it is about.
+pub fn locate(bytes: &[u8], error: &GraphError) -> ImportError {
+    match schema::Model::read(bytes) {
+        Ok(model) => named(&model, error),
+        Err(_) => ImportError::new(error.to_string()),
+    }
+}
+
+fn named(model: &schema::Model<'_>, error: &GraphError) -> ImportError {
+    // A node is called after the tensor that it computes; a step on the way has a suffix.
+    let node = error.node.strip_suffix(lower::SLICE_SUFFIX).unwrap_or(&error.node);
+    let writes = |o: &&schema::Operator<'_>| {
+        o.outputs.iter().any(|&id| model.tensors[id as usize].name == node)
+    };
+    match model.operators.iter().find(writes) {
+        Some(operator) if !node.is_empty() => {
+            ImportError::new(format!("{}: {}", names::label(operator), error.message))
+        }
+        _ => ImportError::new(error.to_string()),
+    }
+}
+
+/// Whether these bytes claim to be a TensorFlow Lite model.
+pub fn is_tflite(bytes: &[u8]) -> bool {
+    bytes.get(4..8) == Some(b"TFL3")
 }

@@ -1,10 +1,14 @@
 //! From the operators of a TFLite subgraph to the nodes of a graph.
 
 use super::constant::{Ints, MAX_INTS, evaluate};
-use super::operators::{self, name};
+use super::names::label;
+use super::operators;
 use super::schema::{Model, Operator, Tensor, Type};
 use crate::graph::{DType, Data, Graph, Op, Quantization, Tensor as GraphTensor, TensorId};
 use crate::import::ImportError;
+
+/// What the name of a slice ends in that a reshape follows.
+pub(super) const SLICE_SUFFIX: &str = ":slice";
 
 /// What a TFLite tensor became.
 #[derive(Clone, Debug)]
@@ -20,33 +24,97 @@ pub(super) struct Lowering<'m, 'a> {
     entries: Vec<Option<Entry>>,
 }
 
+/// The graph of a model.
+///
+/// # Errors
+/// The first thing that cannot be imported; control flow before all else,
+/// since the operators around it only serve it.
 pub(super) fn lower(model: &Model<'_>) -> Result<Graph, ImportError> {
+    if let Some(error) = calls(model) {
+        return Err(error);
+    }
+    let (graph, problems) = attempt(model);
+    problems.into_iter().next().map_or(Ok(graph), Err)
+}
+
+/// Everything that cannot be imported, in the order of the operators.
+pub(super) fn survey(model: &Model<'_>) -> Vec<ImportError> {
+    let (_, mut problems) = attempt(model);
+    if model.subgraphs != 1 && !model.operators.iter().any(|o| calls_subgraph(o.code)) {
+        problems.extend(calls(model));
+    }
+    problems
+}
+
+/// IF, WHILE, CALL and CALL_ONCE run another subgraph.
+fn calls_subgraph(code: i32) -> bool {
+    matches!(code, 31 | 118 | 119 | 129)
+}
+
+/// What a model of several subgraphs is refused with.
+fn calls(model: &Model<'_>) -> Option<ImportError> {
+    if model.subgraphs == 1 {
+        return None;
+    }
+    let count = model.subgraphs;
+    let caller = model.operators.iter().find(|o| calls_subgraph(o.code));
+    Some(ImportError::new(match caller {
+        Some(o) => {
+            let why = operators::refusal(o.code).unwrap_or_default();
+            format!("{}: {why} ({count} subgraphs)", label(o))
+        }
+        None if model.signatures.len() > 1 => format!(
+            "has {count} subgraphs, one for each of the signatures {}; convert one function a file",
+            model.signatures.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+        ),
+        None => format!("has {count} subgraphs; only models of one can be imported"),
+    }))
+}
+
+/// Lowers what can be; what comes after an operator that cannot is looked at
+/// as far as the file describes the tensors between.
+fn attempt(model: &Model<'_>) -> (Graph, Vec<ImportError>) {
+    let mut problems = Vec::new();
+    let mut unknown = vec![false; model.tensors.len()];
     let mut lowering = Lowering {
         model,
         graph: Graph::new(&model.name),
         entries: vec![None; model.tensors.len()],
     };
     for &id in &model.inputs {
-        let tensor = &model.tensors[id as usize];
-        let value = lowering.activation(tensor).map_err(ImportError::new)?;
-        let id = id as usize;
-        let node = lowering.graph.add_tensor(value);
-        lowering.graph.inputs.push(node);
-        lowering.entries[id] = Some(Entry::Tensor(node));
-    }
-    for operator in &model.operators {
-        lowering.operator(operator).map_err(|message| {
-            ImportError::new(format!("operator {} ({}): {message}", operator.index, name(operator)))
-        })?;
-    }
-    for &id in &model.outputs {
-        match &lowering.entries[id as usize] {
-            Some(Entry::Tensor(node)) => lowering.graph.outputs.push(*node),
-            Some(Entry::Ints(_)) => return Err(ImportError::new("an output is shape arithmetic")),
-            None => return Err(ImportError::new("is damaged: an output is never computed")),
+        if let Err(why) = lowering.input(id as usize) {
+            unknown[id as usize] = true;
+            problems.push(why);
         }
     }
-    Ok(lowering.graph)
+    for operator in &model.operators {
+        let skip = operator.inputs.iter().any(|&id| id >= 0 && unknown[id as usize]);
+        let refused = match operators::refusal(operator.code) {
+            Some(why) => Some(why.to_string()),
+            None if skip => None,
+            None => lowering.operator(operator).err(),
+        };
+        if !skip && refused.is_none() {
+            continue;
+        }
+        for &id in &operator.outputs {
+            unknown[id as usize] |= skip || !lowering.stand_in(id as usize);
+        }
+        problems.extend(refused.map(|why| ImportError::new(format!("{}: {why}", label(operator)))));
+    }
+    for &id in model.outputs.iter().filter(|&&id| !unknown[id as usize]) {
+        let name = &model.tensors[id as usize].name;
+        let problem = match &lowering.entries[id as usize] {
+            Some(Entry::Tensor(node)) => {
+                lowering.graph.outputs.push(*node);
+                continue;
+            }
+            Some(Entry::Ints(_)) => format!("output `{name}` is shape arithmetic"),
+            None => format!("is damaged: output `{name}` is never computed"),
+        };
+        problems.push(ImportError::new(problem));
+    }
+    (lowering.graph, problems)
 }
 
 /// Scales as the graph keeps them.
@@ -64,14 +132,8 @@ fn quantization(tensor: &Tensor<'_>) -> Result<Option<Quantization>, String> {
 impl<'m, 'a> Lowering<'m, 'a> {
     /// A graph tensor of the type and scale of a TFLite tensor.
     fn activation(&self, tensor: &Tensor<'_>) -> Result<GraphTensor, String> {
-        let unsupported = |what: &str| {
-            Err(format!(
-                "tensor `{}`: {what} is not supported; convert to float32 or full int8",
-                tensor.name
-            ))
-        };
         if let Some(what) = tensor.unsupported {
-            return unsupported(what);
+            return Err(format!("tensor `{}`: {what}", tensor.name));
         }
         if tensor.shape.contains(&0) {
             return Err(format!("tensor `{}` is empty: {:?}", tensor.name, tensor.shape));
@@ -79,16 +141,52 @@ impl<'m, 'a> Lowering<'m, 'a> {
         let dtype = match tensor.kind {
             Type::F32 => DType::F32,
             Type::I8 => DType::I8,
-            other => return unsupported(other.name()),
+            other => return Err(format!("tensor `{}`: {}", tensor.name, other.refusal())),
         };
         let mut result = GraphTensor::activation(&tensor.name, tensor.shape.clone(), dtype);
         if dtype == DType::I8 {
             result.quantization = quantization(tensor)?;
             if result.quantization.is_none() {
-                return Err(format!("tensor `{}` is int8 but has no scale", tensor.name));
+                return Err(format!(
+                    "tensor `{}` is int8 but has no scale and zero point; convert with a representative dataset",
+                    tensor.name
+                ));
             }
         }
         Ok(result)
+    }
+
+    /// Adds input `id` of the model; an error names the operator that reads it first.
+    fn input(&mut self, id: usize) -> Result<(), ImportError> {
+        let tensor = &self.model.tensors[id];
+        let value = match tensor.signature.get(1..) {
+            Some(rest) if rest.contains(&-1) => Err(format!(
+                "input `{}` has the dynamic shape {:?}, only the first extent (the batch) may be -1; convert with a fixed shape",
+                tensor.name, tensor.signature
+            )),
+            _ => self.activation(tensor),
+        };
+        let reader = self.model.operators.iter().find(|o| o.inputs.contains(&(id as i32)));
+        let value = value.map_err(|why| {
+            ImportError::new(reader.map_or(why.clone(), |o| format!("{}: {why}", label(o))))
+        })?;
+        let node = self.graph.add_tensor(value);
+        self.graph.inputs.push(node);
+        self.entries[id] = Some(Entry::Tensor(node));
+        Ok(())
+    }
+
+    /// Takes tensor `id` as the file describes it, where the operator that
+    /// computes it was refused; whether that can be done.
+    fn stand_in(&mut self, id: usize) -> bool {
+        if self.entries[id].is_some() {
+            return true;
+        }
+        let described = self.activation(&self.model.tensors[id]);
+        if let (Ok(tensor), false) = (described, self.dynamic()) {
+            self.entries[id] = Some(Entry::Tensor(self.graph.add_tensor(tensor)));
+        }
+        self.entries[id].is_some()
     }
 
     /// Input `i` as what it became; `None` when it is absent.
@@ -241,7 +339,7 @@ impl<'m, 'a> Lowering<'m, 'a> {
         let id =
             self.graph.push(self.label(operator, output), op, inputs).map_err(|e| e.message)?[0];
         let expected = self.activation(source)?;
-        if !source.dynamic && expected.shape != self.graph[id].shape && !self.dynamic() {
+        if !source.dynamic() && expected.shape != self.graph[id].shape && !self.dynamic() {
             return Err(format!(
                 "computes {:?}, the file says {:?}",
                 self.graph[id].shape, expected.shape
@@ -255,6 +353,6 @@ impl<'m, 'a> Lowering<'m, 'a> {
 
     /// Whether the model has a dynamic batch, so that shapes in the file may be guesses.
     fn dynamic(&self) -> bool {
-        self.model.inputs.iter().any(|&id| self.model.tensors[id as usize].dynamic)
+        self.model.inputs.iter().any(|&id| self.model.tensors[id as usize].dynamic())
     }
 }

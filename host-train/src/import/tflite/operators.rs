@@ -1,83 +1,10 @@
 //! Each TFLite operator as an operator of the graph.
 
 use super::constant::{Ints, axis_of, strided_slice};
-use super::lower::Lowering;
+use super::lower::{Lowering, SLICE_SUFFIX};
 use super::schema::Operator;
 use crate::graph::{Activation, DType, Op, PadMode, Padding, ResizeMode, TensorId};
 use crate::import::ImportError;
-
-/// Names by builtin number, for messages; the ones that are lowered and others that users meet.
-const NAMES: &[(i32, &str)] = &[
-    (0, "ADD"),
-    (1, "AVERAGE_POOL_2D"),
-    (2, "CONCATENATION"),
-    (3, "CONV_2D"),
-    (4, "DEPTHWISE_CONV_2D"),
-    (5, "DEPTH_TO_SPACE"),
-    (6, "DEQUANTIZE"),
-    (9, "FULLY_CONNECTED"),
-    (14, "LOGISTIC"),
-    (16, "LSTM"),
-    (17, "MAX_POOL_2D"),
-    (18, "MUL"),
-    (19, "RELU"),
-    (20, "RELU_N1_TO_1"),
-    (21, "RELU6"),
-    (22, "RESHAPE"),
-    (23, "RESIZE_BILINEAR"),
-    (25, "SOFTMAX"),
-    (28, "TANH"),
-    (32, "CUSTOM"),
-    (34, "PAD"),
-    (36, "GATHER"),
-    (39, "TRANSPOSE"),
-    (40, "MEAN"),
-    (41, "SUB"),
-    (42, "DIV"),
-    (43, "SQUEEZE"),
-    (45, "STRIDED_SLICE"),
-    (47, "EXP"),
-    (49, "SPLIT"),
-    (53, "CAST"),
-    (54, "PRELU"),
-    (55, "MAXIMUM"),
-    (56, "ARG_MAX"),
-    (57, "MINIMUM"),
-    (60, "PADV2"),
-    (65, "SLICE"),
-    (67, "TRANSPOSE_CONV"),
-    (69, "TILE"),
-    (70, "EXPAND_DIMS"),
-    (74, "SUM"),
-    (77, "SHAPE"),
-    (81, "REDUCE_PROD"),
-    (82, "REDUCE_MAX"),
-    (83, "PACK"),
-    (94, "FILL"),
-    (97, "RESIZE_NEAREST_NEIGHBOR"),
-    (98, "LEAKY_RELU"),
-    (100, "MIRROR_PAD"),
-    (111, "ELU"),
-    (114, "QUANTIZE"),
-    (117, "HARD_SWISH"),
-    (118, "IF"),
-    (119, "WHILE"),
-    (126, "BATCH_MATMUL"),
-    (129, "CALL_ONCE"),
-    (130, "BROADCAST_TO"),
-    (142, "VAR_HANDLE"),
-    (145, "BROADCAST_ARGS"),
-    (150, "GELU"),
-];
-
-/// Name of an operator.
-pub(super) fn name(operator: &Operator<'_>) -> String {
-    if operator.code == 32 {
-        return format!("CUSTOM {}", operator.custom);
-    }
-    let known = NAMES.iter().find(|(code, _)| *code == operator.code);
-    known.map_or_else(|| format!("builtin {}", operator.code), |(_, name)| (*name).to_string())
-}
 
 fn text(error: ImportError) -> String {
     error.to_string()
@@ -165,9 +92,23 @@ pub(super) fn lower<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>) -> Lowered {
             l.output(o, 0, Op::Tile { multiples }, &[x])
         }
         40 | 82 => reduce(l, o),
-        118 | 119 | 129 => Err("control flow is not supported".into()),
-        32 => Err("custom operators are not supported".into()),
-        _ => Err("this operator is not supported".into()),
+        _ => Err(refusal(o.code).unwrap_or("this operator is not supported").into()),
+    }
+}
+
+/// Why an operator is refused whatever it reads; `None` for those that have no
+/// reason of their own.
+pub(super) fn refusal(code: i32) -> Option<&'static str> {
+    match code {
+        31 | 118 | 119 => Some(
+            "control flow is not supported; unroll loops and leave out branches before converting",
+        ),
+        129 | 142..=144 => Some("state between runs (a variable) is not supported"),
+        16 | 24 | 35 | 44 | 46 | 52 => Some("recurrent layers are not supported"),
+        32 => Some(
+            "custom operators and Select TF operators (Flex) are not supported; use TensorFlow Lite's builtin operators",
+        ),
+        _ => None,
     }
 }
 
@@ -184,7 +125,7 @@ fn linear<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>) -> Lowered {
     let (x, weights) = (l.tensor(o, if transposed { 2 } else { 0 })?, l.tensor(o, 1)?);
     let (kind, of) = (l.graph[x].dtype, l.graph[weights].dtype);
     if kind != of {
-        return Err("hybrid: float activations with int8 weights are not supported; give a representative dataset to the converter".into());
+        return Err("hybrid: float activations with int8 weights (dynamic range) are not supported; give the converter a representative dataset, or no optimizations".into());
     }
     let mut inputs = vec![x, weights];
     inputs.extend(l.bias(o, if transposed { 3 } else { 2 })?);
@@ -360,7 +301,7 @@ fn slice<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>) -> Lowered {
     if shape.len() == slice.size.len() {
         return l.output(o, 0, op, &[x]);
     }
-    let sliced = l.step(o, ":slice", op, &[x])?;
+    let sliced = l.step(o, SLICE_SUFFIX, op, &[x])?;
     l.output(o, 0, Op::Reshape { shape }, &[sliced])
 }
 

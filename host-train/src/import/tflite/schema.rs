@@ -1,113 +1,13 @@
-//! The parts of the TFLite schema that are read, by field number.
-//!
-//! `planus` checks every offset as it is followed, so a broken file gives an
-//! error and never a read outside it. Field numbers are those of
+//! The parts of the TFLite schema that are read, by field number: those of
 //! `tensorflow/compiler/mlir/lite/schema/schema.fbs`.
 
-use std::cell::Cell;
-
-use planus::errors::ErrorKind;
 use planus::table_reader::Table;
-use planus::{SliceWithStartOffset, TableRead, Vector};
+use planus::{SliceWithStartOffset, TableRead};
 
 use super::MAX_ELEMENTS;
+use super::flatbuffer::{Budget, Child, broken, bytes_of, field, tables, text, vector};
+use super::names::label;
 use crate::import::ImportError;
-
-/// A vector of tables.
-#[derive(Clone, Copy)]
-struct Tables<'a> {
-    /// From the length word on.
-    buffer: SliceWithStartOffset<'a>,
-    len: usize,
-}
-
-impl<'a> TableRead<'a> for Tables<'a> {
-    fn from_buffer(buffer: SliceWithStartOffset<'a>, offset: usize) -> Result<Self, ErrorKind> {
-        let relative: u32 = TableRead::from_buffer(buffer, offset)?;
-        let at = offset.checked_add(relative as usize).ok_or(ErrorKind::InvalidOffset)?;
-        let buffer = buffer.advance(at)?;
-        let len: u32 = TableRead::from_buffer(buffer, 0)?;
-        let len = len as usize;
-        if buffer.len() / 4 <= len {
-            return Err(ErrorKind::InvalidLength);
-        }
-        Ok(Self { buffer, len })
-    }
-}
-
-impl<'a> Tables<'a> {
-    fn iter(self) -> impl Iterator<Item = Result<Table<'a>, ErrorKind>> {
-        (0..self.len).map(move |i| Table::from_buffer(self.buffer, 4 + 4 * i))
-    }
-}
-
-/// A table in a field.
-struct Child<'a>(Table<'a>);
-
-impl<'a> TableRead<'a> for Child<'a> {
-    fn from_buffer(buffer: SliceWithStartOffset<'a>, offset: usize) -> Result<Self, ErrorKind> {
-        Table::from_buffer(buffer, offset).map(Self)
-    }
-}
-
-/// Reads field `index` of a table; `None` when absent.
-fn field<'a, T: TableRead<'a>>(table: &Table<'a>, index: usize) -> Result<Option<T>, ImportError> {
-    table.access(index, "table", "field").map_err(|error| broken(&error.error_kind))
-}
-
-fn broken(kind: &ErrorKind) -> ImportError {
-    ImportError::new(format!(
-        "the file is damaged ({}); convert the model again",
-        kind.to_string().to_lowercase()
-    ))
-}
-
-/// Bytes that may still be copied out of the file. Tables of a hostile file can
-/// all point at one long vector, so copies are bounded as a whole.
-struct Budget(Cell<usize>);
-
-impl Budget {
-    fn of(file: &[u8]) -> Self {
-        Self(Cell::new(file.len().saturating_mul(16).saturating_add(1 << 20)))
-    }
-
-    fn spend(&self, bytes: usize) -> Result<(), ImportError> {
-        let left = self.0.get().checked_sub(bytes).ok_or_else(|| {
-            ImportError::new(
-                "the file is damaged (its tables share vectors); convert the model again",
-            )
-        })?;
-        self.0.set(left);
-        Ok(())
-    }
-}
-
-fn vector<'a, T>(table: &Table<'a>, index: usize, budget: &Budget) -> Result<Vec<T>, ImportError>
-where
-    T: planus::VectorRead<'a> + 'a,
-    Vector<'a, T>: TableRead<'a>,
-{
-    let Some(vector) = field::<Vector<'a, T>>(table, index)? else { return Ok(Vec::new()) };
-    budget.spend(vector.len().saturating_mul(size_of::<T>()))?;
-    Ok(vector.into_iter().collect())
-}
-
-/// A vector of bytes.
-fn bytes_of<'a>(table: &Table<'a>, index: usize) -> Result<Option<&'a [u8]>, ImportError> {
-    field::<&'a [u8]>(table, index)
-}
-
-/// A name; what is not UTF-8 is replaced.
-fn text(table: &Table<'_>, index: usize, budget: &Budget) -> Result<String, ImportError> {
-    let bytes = bytes_of(table, index)?.unwrap_or_default();
-    budget.spend(bytes.len())?;
-    Ok(String::from_utf8_lossy(bytes).into_owned())
-}
-
-fn tables<'a>(table: &Table<'a>, index: usize) -> Result<Vec<Table<'a>>, ImportError> {
-    let Some(tables) = field::<Tables<'a>>(table, index)? else { return Ok(Vec::new()) };
-    tables.iter().collect::<Result<_, _>>().map_err(|kind| broken(&kind))
-}
 
 /// Element types, by their number in the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +24,7 @@ pub(super) enum Type {
 }
 
 impl Type {
-    fn of(code: i8) -> Self {
+    pub(super) fn of(code: i8) -> Self {
         match code {
             0 => Self::F32,
             1 => Self::F16,
@@ -149,10 +49,36 @@ impl Type {
             Self::I16 => "int16",
             Self::I8 => "int8",
             Self::Other(5) => "string",
-            Self::Other(17) => "int4",
+            Self::Other(8 | 11) => "complex",
+            Self::Other(10) => "float64",
+            Self::Other(12) => "uint64",
             Self::Other(13) => "resource",
+            Self::Other(15) => "uint32",
+            Self::Other(16) => "uint16",
+            Self::Other(17) => "int4",
+            Self::Other(18) => "bfloat16",
             Self::Other(_) => "an unusual type",
         }
+    }
+
+    /// Why a tensor of this type, which no layer has, is refused, and what to do.
+    pub(super) fn refusal(self) -> String {
+        let advice = match self {
+            Self::F16 => {
+                "weights are not supported; convert without `supported_types = [tf.float16]`, to float32 or full int8"
+            }
+            Self::I16 => {
+                "activations (int16x8) are not supported; convert with `supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]`"
+            }
+            Self::U8 => {
+                "is not supported; convert with `inference_input_type` and `inference_output_type` set to `tf.int8`"
+            }
+            Self::I32 | Self::I64 | Self::Bool => {
+                "is supported in shape arithmetic only; compute with float32 or full int8"
+            }
+            _ => "is not supported; convert to float32 or full int8",
+        };
+        format!("{} {advice}", self.name())
     }
 
     /// Bytes of an element, where they are known.
@@ -181,8 +107,8 @@ pub(super) struct Tensor<'a> {
     pub(super) name: String,
     /// Extents; a dynamic one is 1.
     pub(super) shape: Vec<usize>,
-    /// Whether some extent is dynamic, so that `shape` is only a guess.
-    pub(super) dynamic: bool,
+    /// The shape in the file; -1 for a dynamic extent.
+    pub(super) signature: Vec<i32>,
     pub(super) kind: Type,
     pub(super) quantization: Option<Quantization>,
     pub(super) data: Option<&'a [u8]>,
@@ -196,6 +122,7 @@ pub(super) struct Operator<'a> {
     pub(super) index: usize,
     pub(super) code: i32,
     pub(super) custom: String,
+    pub(super) version: i32,
     /// −1 for an absent optional input.
     pub(super) inputs: Vec<i32>,
     pub(super) outputs: Vec<i32>,
@@ -218,16 +145,19 @@ impl Operator<'_> {
     /// A vector of i32 among the options.
     pub(super) fn option_vector(&self, index: usize) -> Result<Vec<i32>, ImportError> {
         match &self.options {
-            // One vector at a time; an operator's options are a handful of extents.
-            Some(table) => vector(table, index, &Budget(Cell::new(1 << 12))),
+            Some(table) => vector(table, index, &Budget::small()),
             None => Ok(Vec::new()),
         }
     }
 }
 
-/// The only subgraph of a model.
+/// The first subgraph of a model; the only one where the model can be imported.
 pub(super) struct Model<'a> {
     pub(super) name: String,
+    /// Number of subgraphs.
+    pub(super) subgraphs: usize,
+    /// Names of the entry points, where the file has any.
+    pub(super) signatures: Vec<String>,
     pub(super) tensors: Vec<Tensor<'a>>,
     pub(super) operators: Vec<Operator<'a>>,
     pub(super) inputs: Vec<i32>,
@@ -236,7 +166,7 @@ pub(super) struct Model<'a> {
 
 impl<'a> Model<'a> {
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, ImportError> {
-        if bytes.get(4..8) != Some(b"TFL3") {
+        if !super::is_tflite(bytes) {
             return Err(ImportError::new(
                 "is no TensorFlow Lite model (no `TFL3` at byte 4); give a .tflite file",
             ));
@@ -257,12 +187,13 @@ impl<'a> Model<'a> {
             .map(|table| buffer_data(bytes, table))
             .collect::<Result<Vec<_>, _>>()?;
         let subgraphs = tables(&root, 2)?;
-        let [subgraph] = subgraphs.as_slice() else {
-            return Err(ImportError::new(format!(
-                "has {} subgraphs (control flow); only models of one can be imported",
-                subgraphs.len()
-            )));
-        };
+        let subgraph = subgraphs
+            .first()
+            .ok_or_else(|| ImportError::new("has no subgraph; convert the model again"))?;
+        let signatures = tables(&root, 7)?
+            .iter()
+            .map(|table| text(table, 2, &budget))
+            .collect::<Result<_, _>>()?;
         let tensors = tables(subgraph, 0)?
             .iter()
             .map(|table| Tensor::read(table, &buffers, &budget))
@@ -274,6 +205,8 @@ impl<'a> Model<'a> {
             .collect::<Result<Vec<_>, _>>()?;
         let model = Self {
             name: text(subgraph, 4, &budget)?,
+            subgraphs: subgraphs.len(),
+            signatures,
             inputs: vector(subgraph, 1, &budget)?,
             outputs: vector(subgraph, 2, &budget)?,
             tensors,
@@ -295,8 +228,8 @@ impl<'a> Model<'a> {
             let optional = |id: &i32| *id == -1 || known(id);
             if !operator.inputs.iter().all(optional) || !operator.outputs.iter().all(known) {
                 return Err(ImportError::new(format!(
-                    "is damaged: operator {} names no tensor",
-                    operator.index
+                    "is damaged: {} names no tensor",
+                    label(operator)
                 )));
             }
         }
@@ -308,13 +241,15 @@ impl<'a> Model<'a> {
 struct Code {
     code: i32,
     custom: String,
+    version: i32,
 }
 
 impl Code {
     fn read(table: &Table<'_>, budget: &Budget) -> Result<Self, ImportError> {
         let old: i8 = field(table, 0)?.unwrap_or(0);
         let new: i32 = field(table, 3)?.unwrap_or(0);
-        Ok(Self { code: new.max(i32::from(old)), custom: text(table, 1, budget)? })
+        let version = field(table, 2)?.unwrap_or(1);
+        Ok(Self { code: new.max(i32::from(old)), custom: text(table, 1, budget)?, version })
     }
 }
 
@@ -337,7 +272,6 @@ impl<'a> Tensor<'a> {
         let fail = |what: String| ImportError::new(format!("tensor `{name}`: {what}"));
         let static_shape: Vec<i32> = vector(table, 0, budget)?;
         let signature: Vec<i32> = vector(table, 7, budget)?;
-        let dynamic = signature.contains(&-1) || static_shape.contains(&-1);
         let mut shape = Vec::new();
         let mut count = 1usize;
         for &extent in &static_shape {
@@ -372,15 +306,22 @@ impl<'a> Tensor<'a> {
         let sparse = field::<Child<'a>>(table, 6)?.is_some();
         let variable: bool = field(table, 5)?.unwrap_or(false);
         let unsupported = match (sparse, variable) {
-            (true, _) => Some("sparse weights"),
-            (_, true) => Some("a variable (state between runs)"),
+            (true, _) => Some("sparse weights are not supported; convert without sparsity"),
+            (_, true) => Some("state between runs (a variable) is not supported"),
             _ => None,
         };
         let quantization = match field::<Child<'a>>(table, 4)? {
             Some(Child(table)) => Quantization::read(&table, &shape, budget).map_err(fail)?,
             None => None,
         };
-        Ok(Self { name, shape, dynamic, kind, quantization, data, unsupported })
+        let signature =
+            if signature.len() == static_shape.len() { signature } else { static_shape };
+        Ok(Self { name, shape, signature, kind, quantization, data, unsupported })
+    }
+
+    /// Whether some extent is dynamic, so that `shape` is only a guess.
+    pub(super) fn dynamic(&self) -> bool {
+        self.signature.contains(&-1)
     }
 
     /// Number of elements.
@@ -427,6 +368,7 @@ impl<'a> Operator<'a> {
             index,
             code: code.code,
             custom: code.custom.clone(),
+            version: code.version,
             inputs: vector(table, 1, budget)?,
             outputs: vector(table, 2, budget)?,
             options: field::<Child<'a>>(table, 4)?.map(|Child(table)| table),
