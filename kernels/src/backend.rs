@@ -12,8 +12,9 @@ pub mod wide;
 use crate::element::Element;
 use crate::ops;
 use crate::ops::{
-    AveragePool2d, BedOfNails2d, Binary, Conv2d, Dense, DepthwiseConv2d, MaxPool2d,
-    MaxPool2dWithIndices, MaxUnpool2d, ResizeNearest2d, TransposedConv2d, WindowIndex,
+    AveragePool2d, BedOfNails2d, Binary, Conv2d, ConvPool2d, Dense, DepthwiseConv2d, MaxPool2d,
+    MaxPool2dWithIndices, MaxUnpool2d, ResizeNearest2d, TransposedConv2d, UnpoolConv2d,
+    UpsampleConv2d, WindowIndex,
 };
 use crate::view::{View, ViewMut};
 
@@ -126,6 +127,54 @@ pub trait Kernels<E: Element>: Sized {
     /// See [`ResizeNearest2d`].
     fn resize_nearest2d(op: &ResizeNearest2d, x: View<'_, E>, y: ViewMut<'_, E>) {
         ops::resize2d::nearest(op, x, y);
+    }
+    /// Bytes of scratch for [`Kernels::conv_pool2d`].
+    fn conv_pool2d_scratch(op: &ops::ConvPool2dGeometry) -> usize
+    where
+        E: ops::FusedElement,
+    {
+        ops::fused::conv_pool2d::band_scratch_bytes::<E, Self>(op)
+    }
+    /// See [`ConvPool2d`]: by bands of rows through this backend's convolution, unless it is overridden.
+    fn conv_pool2d(op: &ConvPool2d<'_, E>, x: View<'_, E>, y: ViewMut<'_, E>, scratch: &mut [u8])
+    where
+        E: ops::FusedElement,
+    {
+        ops::fused::conv_pool2d::run_bands::<E, Self>(op, x, y, scratch);
+    }
+    /// Bytes of scratch for [`Kernels::upsample_conv2d`].
+    fn upsample_conv2d_scratch(op: &ops::UpsampleConv2dGeometry) -> usize
+    where
+        E: ops::FusedElement,
+    {
+        ops::fused::upsample_conv2d::band_scratch_bytes::<E, Self>(op)
+    }
+    /// See [`UpsampleConv2d`]: by bands of rows through this backend's convolution, unless it is overridden.
+    fn upsample_conv2d(
+        op: &UpsampleConv2d<'_, E>,
+        x: View<'_, E>,
+        y: ViewMut<'_, E>,
+        scratch: &mut [u8],
+    ) where
+        E: ops::FusedElement,
+    {
+        ops::fused::upsample_conv2d::run_bands::<E, Self>(op, x, y, scratch);
+    }
+    /// Bytes of scratch for [`Kernels::unpool_conv2d`].
+    fn unpool_conv2d_scratch(op: &ops::UnpoolConv2dGeometry) -> usize {
+        ops::fused::unpool_conv2d::scratch_bytes::<E>(op)
+    }
+    /// See [`UnpoolConv2d`].
+    fn unpool_conv2d<I: WindowIndex>(
+        op: &UnpoolConv2d<'_, E>,
+        x: View<'_, E>,
+        indices: &[I],
+        y: ViewMut<'_, E>,
+        scratch: &mut [u8],
+    ) where
+        E: ops::FusedElement,
+    {
+        ops::fused::unpool_conv2d::run::<E, Self, I>(op, x, indices, y, scratch);
     }
     /// `codes[i] = table[codes[i] + 128]`, or the float activation, in place.
     fn unary(op: &E::Unary<'_>, y: &mut [E])

@@ -9,6 +9,7 @@ pub mod conv2d;
 pub mod dense;
 pub mod depthwise_conv2d;
 pub mod elementwise;
+pub mod fused;
 pub mod pool2d;
 pub mod quantize;
 pub mod reduce;
@@ -22,6 +23,10 @@ pub use conv2d::{Conv2d, Conv2dGeometry, Method};
 pub use dense::{Dense, DenseGeometry};
 pub use depthwise_conv2d::DepthwiseConv2d;
 pub use elementwise::{Binary, Broadcast, ElementOps};
+pub use fused::{
+    ConvPool2d, ConvPool2dGeometry, FusedElement, UnpoolConv2d, UnpoolConv2dGeometry,
+    UpsampleConv2d, UpsampleConv2dGeometry,
+};
 pub use pool2d::{AveragePool2d, MaxPool2d, MaxPool2dWithIndices, Pool2dGeometry, WindowIndex};
 pub use reduce::{Mean, ReduceGeometry, ReduceMax};
 pub use resize2d::{Resize2dGeometry, ResizeBilinear2d, ResizeNearest2d};

@@ -160,6 +160,20 @@ impl Axis {
         let end = if end < self.output { end } else { self.output };
         if first >= end { (0, 0) } else { (first, end) }
     }
+
+    /// The axis of the outputs `first..first + count` alone, over the inputs that they read,
+    /// and the first of those inputs. Every window must touch the input.
+    pub const fn band(&self, first: usize, count: usize) -> (Self, usize) {
+        let reach = (self.kernel - 1) * self.dilation + 1;
+        let start = first * self.stride;
+        let from = start.saturating_sub(self.pad);
+        let from = if from < self.input { from } else { self.input - 1 };
+        let end = (start + (count - 1) * self.stride + reach).saturating_sub(self.pad);
+        let end = if end < self.input { end } else { self.input };
+        let input = if end > from { end - from } else { 1 };
+        let pad = self.pad.saturating_sub(start);
+        (Self { input, output: count, pad, ..*self }, from)
+    }
 }
 
 /// Kernel, stride, dilation and padding of a two-dimensional window.
@@ -267,32 +281,54 @@ mod tests {
             .collect()
     }
 
+    /// Input, kernel, stride, dilation, padding, output.
+    fn axes() -> impl Iterator<Item = (usize, usize, usize, usize, usize, usize)> {
+        let ranges = (1..9).flat_map(|input| (1..6).map(move |kernel| (input, kernel)));
+        ranges.flat_map(|(input, kernel)| {
+            (0..3 * 3 * 5 * 6)
+                .map(move |i| (input, kernel, i % 3 + 1, i / 3 % 3 + 1, i / 9 % 5, i / 45 % 6 + 1))
+        })
+    }
+
     #[test]
     fn taps_are_exactly_those_inside() {
-        for input in 1..9 {
-            for kernel in 1..6 {
-                for stride in 1..4 {
-                    for dilation in 1..4 {
-                        for pad in 0..5 {
-                            for output in 1..7 {
-                                let axis = Axis::new(input, output, kernel, stride, dilation, pad)
-                                    .unwrap();
-                                for o in 0..output {
-                                    let taps = axis.taps(o);
-                                    let got: Vec<_> = (taps.first..taps.end)
-                                        .map(|t| (t, taps.input + (t - taps.first) * dilation))
-                                        .collect();
-                                    assert_eq!(got, naive(&axis, o), "{axis:?} {o}");
-                                    let (first, end) = axis.interior();
-                                    let inside = got.len() == kernel;
-                                    assert_eq!(inside, (first..end).contains(&o), "{axis:?} {o}");
-                                }
-                            }
-                        }
+        for (input, kernel, stride, dilation, pad, output) in axes() {
+            let axis = Axis::new(input, output, kernel, stride, dilation, pad).unwrap();
+            for o in 0..output {
+                let taps = axis.taps(o);
+                let got: Vec<_> = (taps.first..taps.end)
+                    .map(|t| (t, taps.input + (t - taps.first) * dilation))
+                    .collect();
+                assert_eq!(got, naive(&axis, o), "{axis:?} {o}");
+                let (first, end) = axis.interior();
+                let inside = got.len() == kernel;
+                assert_eq!(inside, (first..end).contains(&o), "{axis:?} {o}");
+            }
+        }
+    }
+
+    #[test]
+    fn bands_read_what_the_whole_axis_reads() {
+        let mut bands = 0;
+        for (input, kernel, stride, dilation, pad, output) in axes() {
+            let axis = Axis::new(input, output, kernel, stride, dilation, pad).unwrap();
+            if naive(&axis, 0).is_empty() || naive(&axis, output - 1).is_empty() {
+                continue;
+            }
+            for first in 0..output {
+                for count in 1..=output - first {
+                    let (band, from) = axis.band(first, count);
+                    assert!(from + band.input <= input, "{axis:?} {first} {count}");
+                    for o in 0..count {
+                        let moved: Vec<_> =
+                            naive(&band, o).into_iter().map(|(t, i)| (t, i + from)).collect();
+                        assert_eq!(moved, naive(&axis, first + o), "{axis:?} {first} {count}");
                     }
+                    bands += 1;
                 }
             }
         }
+        assert!(bands > 10_000);
     }
 
     #[test]

@@ -7,6 +7,8 @@ mod reduce;
 
 use super::{Backend, Kernels};
 use crate::epilogue::{Activate, Requantize};
+use crate::ops;
+use crate::view::{View, ViewMut};
 
 /// The portable backend.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +43,28 @@ impl Kernels<i8> for Scalar {
     fn average(out: &mut [i8], sum: &[i32], count: usize, bounds: (i8, i8)) {
         epilogue::average_i8(out, sum, count, bounds);
     }
+    fn conv_pool2d_scratch(op: &ops::ConvPool2dGeometry) -> usize {
+        ops::fused::conv_pool2d::scratch_bytes::<i8>(op)
+    }
+    fn conv_pool2d(
+        op: &ops::ConvPool2d<'_, i8>,
+        x: View<'_, i8>,
+        y: ViewMut<'_, i8>,
+        scratch: &mut [u8],
+    ) {
+        ops::fused::conv_pool2d::run::<i8, Self>(op, x, y, scratch);
+    }
+    fn upsample_conv2d_scratch(op: &ops::UpsampleConv2dGeometry) -> usize {
+        ops::fused::upsample_conv2d::scratch_bytes::<i8>(op)
+    }
+    fn upsample_conv2d(
+        op: &ops::UpsampleConv2d<'_, i8>,
+        x: View<'_, i8>,
+        y: ViewMut<'_, i8>,
+        scratch: &mut [u8],
+    ) {
+        ops::fused::upsample_conv2d::run::<i8, Self>(op, x, y, scratch);
+    }
 }
 
 impl Kernels<f32> for Scalar {
@@ -67,5 +91,27 @@ impl Kernels<f32> for Scalar {
     #[inline]
     fn average(out: &mut [f32], sum: &[f32], count: usize, bounds: (f32, f32)) {
         epilogue::average_f32(out, sum, count, bounds);
+    }
+    fn conv_pool2d_scratch(op: &ops::ConvPool2dGeometry) -> usize {
+        ops::fused::conv_pool2d::scratch_bytes::<f32>(op)
+    }
+    fn conv_pool2d(
+        op: &ops::ConvPool2d<'_, f32>,
+        x: View<'_, f32>,
+        y: ViewMut<'_, f32>,
+        scratch: &mut [u8],
+    ) {
+        ops::fused::conv_pool2d::run::<f32, Self>(op, x, y, scratch);
+    }
+    fn upsample_conv2d_scratch(op: &ops::UpsampleConv2dGeometry) -> usize {
+        ops::fused::upsample_conv2d::scratch_bytes::<f32>(op)
+    }
+    fn upsample_conv2d(
+        op: &ops::UpsampleConv2d<'_, f32>,
+        x: View<'_, f32>,
+        y: ViewMut<'_, f32>,
+        scratch: &mut [u8],
+    ) {
+        ops::fused::upsample_conv2d::run::<f32, Self>(op, x, y, scratch);
     }
 }

@@ -5,7 +5,11 @@ use crate::error::{FormatError, ShapeError};
 use crate::model::format::{CopyRecord, word};
 use crate::model::layer::{DType, Epilogue, Layer, Linear, Op, Slot, Span};
 use crate::model::parse::Model;
-use crate::ops::{AXES, StridedCopy, conv2d, depthwise_conv2d, transposed_conv2d};
+use crate::ops::fused::{conv_pool2d, unpool_conv2d, upsample_conv2d};
+use crate::ops::{
+    AXES, ConvPool2dGeometry, StridedCopy, UnpoolConv2dGeometry, UpsampleConv2dGeometry, conv2d,
+    depthwise_conv2d, transposed_conv2d,
+};
 use crate::quant::Multiplier;
 
 impl Op {
@@ -20,6 +24,11 @@ impl Model<'_> {
     pub(crate) const fn check_data(&self, index: usize, layer: &Layer) -> Result<(), FormatError> {
         let result = match &layer.op {
             Op::Conv2d(g, linear) => {
+                self.check_linear(layer, linear, g.weights(), g.output.c, g.output.c)
+            }
+            Op::ConvPool2d(ConvPool2dGeometry { convolution: g, .. }, linear, _)
+            | Op::UpsampleConv2d(UpsampleConv2dGeometry { convolution: g, .. }, linear)
+            | Op::UnpoolConv2d(UnpoolConv2dGeometry { convolution: g, .. }, linear, _) => {
                 self.check_linear(layer, linear, g.weights(), g.output.c, g.output.c)
             }
             Op::DepthwiseConv2d(g, linear) => {
@@ -102,6 +111,12 @@ impl Model<'_> {
             Op::DepthwiseConv2d(g, _) => depthwise_conv2d::scratch_bytes::<i8>(g),
             Op::TransposedConv2d(g, _) if float => transposed_conv2d::scratch_bytes::<f32>(g),
             Op::TransposedConv2d(g, _) => transposed_conv2d::scratch_bytes::<i8>(g),
+            Op::ConvPool2d(g, ..) if float => conv_pool2d::scratch_bytes::<f32>(g),
+            Op::ConvPool2d(g, ..) => conv_pool2d::scratch_bytes::<i8>(g),
+            Op::UpsampleConv2d(g, _) if float => upsample_conv2d::scratch_bytes::<f32>(g),
+            Op::UpsampleConv2d(g, _) => upsample_conv2d::scratch_bytes::<i8>(g),
+            Op::UnpoolConv2d(g, ..) if float => unpool_conv2d::scratch_bytes::<f32>(g),
+            Op::UnpoolConv2d(g, ..) => unpool_conv2d::scratch_bytes::<i8>(g),
             _ => 0,
         };
         if layer.scratch.len < needed { Err(FormatError::Scratch(index as u16)) } else { Ok(()) }

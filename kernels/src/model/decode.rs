@@ -33,6 +33,7 @@ macro_rules! fit {
     };
 }
 
+mod fused;
 mod weights;
 
 const fn small(code: i32) -> Option<i8> {
@@ -198,6 +199,9 @@ impl Context<'_, '_> {
             | opcode::DEPTHWISE_CONV_2D
             | opcode::TRANSPOSED_CONV_2D
             | opcode::DENSE => self.linear(),
+            opcode::CONV_POOL_2D => self.conv_pool(),
+            opcode::UPSAMPLE_CONV_2D => self.upsample_conv(),
+            opcode::UNPOOL_CONV_2D => self.unpool_conv(),
             opcode::MAX_POOL_2D
             | opcode::AVERAGE_POOL_2D
             | opcode::MAX_POOL_2D_WITH_INDICES
@@ -240,22 +244,32 @@ impl Context<'_, '_> {
             opcode::AVERAGE_POOL_2D => Ok(Op::AveragePool2d(geometry, bounds)),
             _ => {
                 let indices = if unpool { self.inputs[1] } else { self.outputs[1] };
-                let Some(indices) = indices else { return self.operand() };
-                let taps = match indices.dtype {
-                    DType::U8 => <u8 as WindowIndex>::TAPS,
-                    DType::U16 => <u16 as WindowIndex>::TAPS,
-                    _ => return self.operand(),
-                };
-                if indices.count() != pooled.count() || geometry.window.taps() > taps {
-                    return self.fail(ShapeError::Length);
-                }
+                let dtype = tri!(self.indices(indices, &geometry));
                 Ok(if unpool {
-                    Op::MaxUnpool2d(geometry, indices.dtype, zero)
+                    Op::MaxUnpool2d(geometry, dtype, zero)
                 } else {
-                    Op::MaxPool2dWithIndices(geometry, indices.dtype)
+                    Op::MaxPool2dWithIndices(geometry, dtype)
                 })
             }
         }
+    }
+
+    /// The type of the indices of `pool`, one for each of its outputs.
+    const fn indices(
+        &self,
+        indices: Option<TensorInfo>,
+        pool: &Pool2dGeometry,
+    ) -> Result<DType, FormatError> {
+        let Some(indices) = indices else { return self.operand() };
+        let taps = match indices.dtype {
+            DType::U8 => <u8 as WindowIndex>::TAPS,
+            DType::U16 => <u16 as WindowIndex>::TAPS,
+            _ => return self.operand(),
+        };
+        if indices.count() != pool.output.count() || pool.window.taps() > taps {
+            return self.fail(ShapeError::Length);
+        }
+        Ok(indices.dtype)
     }
 
     const fn upsample(&self) -> Result<Op, FormatError> {

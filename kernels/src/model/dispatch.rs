@@ -1,14 +1,16 @@
 //! One layer: operands found, operator built from checked parts, kernel called.
 
+mod fused;
+
 use crate::backend::{Backend, Kernels};
 use crate::epilogue::{Activate, Requantize};
 use crate::model::layer::{Bounds, DType, Epilogue, Layer, Linear, Op, Slot, Span};
 use crate::model::parse::Model;
-use crate::ops::elementwise::{ElementOps, FloatUnary};
+use crate::ops::elementwise::FloatUnary;
 use crate::ops::{
     self, AveragePool2d, BedOfNails2d, Binary, Conv2d, Dense, DepthwiseConv2d, MaxPool2d,
     MaxPool2dWithIndices, MaxUnpool2d, Mean, Pool2dGeometry, ReduceMax, ResizeBilinear2d,
-    ResizeNearest2d, Softmax, TransposedConv2d, WindowIndex,
+    ResizeNearest2d, Softmax, TransposedConv2d, WindowIndex, fused::FusedElement,
 };
 use crate::quant::{Affine, lookup::Table};
 use crate::shape::Shape;
@@ -64,7 +66,7 @@ fn read<'s>(gaps: &[(usize, &'s [u8]); 4], blob: &'s [u8], slot: Slot) -> &'s [u
 }
 
 /// What dispatch needs of an element type.
-trait Typed: ElementOps {
+trait Typed: FusedElement {
     fn epilogue<'b>(blob: &'b [u8], epilogue: &Epilogue) -> Self::Epilogue<'b>;
     fn code(code: i8) -> Self;
     fn bounds(bounds: &Bounds) -> (Self, Self);
@@ -241,6 +243,9 @@ fn typed<B: Backend + Kernels<E>, E: Typed>(model: &Model<'_>, layer: &Layer, ca
     match &layer.op {
         Op::Conv2d(..) | Op::DepthwiseConv2d(..) | Op::TransposedConv2d(..) | Op::Dense(..) => {
             linear::<B, E>(&layer.op, io);
+        }
+        Op::ConvPool2d(..) | Op::UpsampleConv2d(..) | Op::UnpoolConv2d(..) => {
+            fused::run::<B, E>(&layer.op, io);
         }
         Op::MaxPool2d(g, bounds) => pool::<B, E>(g, bounds, io, true),
         Op::AveragePool2d(g, bounds) => pool::<B, E>(g, bounds, io, false),

@@ -248,6 +248,14 @@ record! {
 }
 
 record! {
+    /// Extents of the map between two fused operators that no tensor has.
+    MapRecord {
+        /// Rows, columns.
+        extent: [u32; 2],
+    }
+}
+
+record! {
     /// Bed of nails or a resize.
     UpsampleRecord {
         /// Rows and columns of a cell of nails.
@@ -403,6 +411,12 @@ pub mod opcode {
     pub const QUANTIZE: u32 = 18;
     /// [`crate::ops::quantize::dequantize`].
     pub const DEQUANTIZE: u32 = 19;
+    /// [`crate::ops::ConvPool2d`].
+    pub const CONV_POOL_2D: u32 = 20;
+    /// [`crate::ops::UpsampleConv2d`].
+    pub const UPSAMPLE_CONV_2D: u32 = 21;
+    /// [`crate::ops::UnpoolConv2d`].
+    pub const UNPOOL_CONV_2D: u32 = 22;
 }
 
 // Offsets are part of the format: a change of size is a change of version.

@@ -3,8 +3,8 @@
 use crate::epilogue::Activation;
 use crate::ops::elementwise::{Broadcast, Combine8, CombineF32};
 use crate::ops::{
-    Conv2dGeometry, DenseGeometry, Pool2dGeometry, ReduceGeometry, Resize2dGeometry,
-    TransposedConv2dGeometry,
+    Conv2dGeometry, ConvPool2dGeometry, DenseGeometry, Pool2dGeometry, ReduceGeometry,
+    Resize2dGeometry, TransposedConv2dGeometry, UnpoolConv2dGeometry, UpsampleConv2dGeometry,
 };
 use crate::shape::Shape;
 
@@ -172,6 +172,9 @@ pub(crate) enum Op {
     DepthwiseConv2d(Conv2dGeometry, Linear),
     TransposedConv2d(TransposedConv2dGeometry, Linear),
     Dense(DenseGeometry, Linear),
+    ConvPool2d(ConvPool2dGeometry, Linear, Bounds),
+    UpsampleConv2d(UpsampleConv2dGeometry, Linear),
+    UnpoolConv2d(UnpoolConv2dGeometry, Linear, DType),
     MaxPool2d(Pool2dGeometry, Bounds),
     AveragePool2d(Pool2dGeometry, Bounds),
     MaxPool2dWithIndices(Pool2dGeometry, DType),

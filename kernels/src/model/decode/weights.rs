@@ -20,7 +20,8 @@ const fn activation(code: u32, alpha: f32) -> Option<Activation> {
 }
 
 impl Context<'_, '_> {
-    pub(super) const fn linear(&self) -> Result<Op, FormatError> {
+    /// The record of a layer with weights, and what it names in the blob.
+    pub(super) const fn weights(&self) -> Result<(LinearRecord, Linear), FormatError> {
         let at = tri!(self.params(0, LinearRecord::SIZE));
         let record = LinearRecord::read(self.model.bytes, at);
         let weights =
@@ -29,7 +30,11 @@ impl Context<'_, '_> {
             return self.fail(ShapeError::Range);
         };
         let epilogue = tri!(self.epilogue(LinearRecord::SIZE));
-        let linear = Linear { weights, zero_point, epilogue };
+        Ok((record, Linear { weights, zero_point, epilogue }))
+    }
+
+    pub(super) const fn linear(&self) -> Result<Op, FormatError> {
+        let (record, linear) = tri!(self.weights());
         if self.record.opcode == opcode::DENSE {
             return self.dense(linear);
         }
