@@ -3,6 +3,7 @@
 
 mod arrange;
 mod binary;
+mod fuse;
 mod linear;
 mod lower;
 mod notes;

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use microconv::Model;
 use microconv::model::format::{
-    LayerRecord, LinearRecord, NONE, PoolRecord, UpsampleRecord, opcode,
+    ActivateRecord, LayerRecord, LinearRecord, MapRecord, NONE, PoolRecord, RequantizeRecord,
+    UpsampleRecord, WindowRecord, opcode,
 };
 use microconv::model::{DType, TensorInfo};
 use serde::Serialize;
@@ -34,6 +35,8 @@ pub struct LayerSummary {
     pub scratch: usize,
     /// Source layers folded in.
     pub folded: Vec<String>,
+    /// Bytes of the map inside a fused layer, which is never stored; 0 for other layers.
+    pub unstored: usize,
 }
 
 /// A buffer of the arena.
@@ -106,6 +109,17 @@ fn params<T: bytemuck::AnyBitPattern>(model: &Model<'_>, record: &LayerRecord) -
     model.bytes().get(at..at + size_of::<T>()).map(bytemuck::pod_read_unaligned)
 }
 
+/// Reads the record of the operator that a convolution is fused with, `skip` bytes into its part.
+fn second<T: bytemuck::AnyBitPattern>(
+    model: &Model<'_>,
+    record: &LayerRecord,
+    skip: usize,
+) -> Option<T> {
+    let end = if record.element == 1 { RequantizeRecord::SIZE } else { ActivateRecord::SIZE };
+    let skip = (LinearRecord::SIZE + end + skip) as u32;
+    params(model, &LayerRecord { params_at: record.params_at + skip, ..*record })
+}
+
 /// How far an output cell of a tensor looks, and how far apart neighbours look, per axis.
 #[derive(Clone, Copy, Debug)]
 struct Field {
@@ -124,6 +138,12 @@ impl Field {
     }
 }
 
+/// Through the window of a convolution.
+fn convolution(input: Field, w: &WindowRecord) -> Field {
+    let reach = [0, 1].map(|i| f64::from((w.kernel[i] - 1) * w.dilation[i] + 1));
+    input.window(reach, w.stride.map(f64::from))
+}
+
 /// The receptive field of the outputs of a layer from that of its inputs.
 fn field(model: &Model<'_>, record: &LayerRecord, input: Field, shapes: [&TensorInfo; 2]) -> Field {
     let reals = |pair: [u32; 2]| pair.map(f64::from);
@@ -131,9 +151,25 @@ fn field(model: &Model<'_>, record: &LayerRecord, input: Field, shapes: [&Tensor
     match record.opcode {
         opcode::CONV_2D | opcode::DEPTHWISE_CONV_2D => {
             let Some(linear) = params::<LinearRecord>(model, record) else { return all };
-            let w = linear.window;
-            let reach = [0, 1].map(|i| f64::from((w.kernel[i] - 1) * w.dilation[i] + 1));
-            input.window(reach, reals(w.stride))
+            convolution(input, &linear.window)
+        }
+        opcode::CONV_POOL_2D | opcode::UNPOOL_CONV_2D => {
+            let linear = params::<LinearRecord>(model, record);
+            let pool = second::<PoolRecord>(model, record, MapRecord::SIZE);
+            let (Some(linear), Some(pool)) = (linear, pool) else { return all };
+            let stride = reals(pool.window.stride);
+            if record.opcode == opcode::CONV_POOL_2D {
+                return convolution(input, &linear.window)
+                    .window(reals(pool.window.kernel), stride);
+            }
+            convolution(input.window([1.0; 2], stride.map(|stride| 1.0 / stride)), &linear.window)
+        }
+        opcode::UPSAMPLE_CONV_2D => {
+            let linear = params::<LinearRecord>(model, record);
+            let up = second::<UpsampleRecord>(model, record, 0);
+            let (Some(linear), Some(up)) = (linear, up) else { return all };
+            let scale = reals(up.stride).map(|factor| 1.0 / factor);
+            convolution(input.window([1.0; 2], scale), &linear.window)
         }
         opcode::TRANSPOSED_CONV_2D => {
             let Some(linear) = params::<LinearRecord>(model, record) else { return all };
@@ -220,6 +256,7 @@ pub fn summarize(model: &Model<'_>) -> Summary {
             receptive_field: output.size.map(|size| size.map(|cells| cells.ceil() as usize)),
             scratch: record.scratch_bytes as usize,
             folded: note.folded,
+            unstored: note.unstored,
         });
     }
     Summary {
@@ -309,6 +346,9 @@ fn operator(code: u32) -> &'static str {
         opcode::ARRANGE => "Arrange",
         opcode::QUANTIZE => "Quantize",
         opcode::DEQUANTIZE => "Dequantize",
+        opcode::CONV_POOL_2D => "Conv2D+MaxPooling2D",
+        opcode::UPSAMPLE_CONV_2D => "ResizeNearest+Conv2D",
+        opcode::UNPOOL_CONV_2D => "MaxUnpooling2D+Conv2D",
         _ => "?",
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::cli::table::{Align, Table};
 use crate::export::{Options, export};
-use crate::inspect::{Port, Slot, Summary, summarize};
+use crate::inspect::{LayerSummary, Port, Slot, Summary, summarize};
 use crate::run_folder;
 use crate::runner::{AlignedBytes, parse, read_blob};
 
@@ -96,6 +96,12 @@ fn print(summary: &Summary) {
         ]);
     }
     print!("{table}");
+    for layer in summary.layers.iter().filter(|layer| layer.unstored > 0) {
+        let LayerSummary { index, operator, unstored, .. } = layer;
+        println!(
+            "layer {index} is fused: {operator}, {unstored} bytes between them are never stored"
+        );
+    }
     println!();
     println!("parameters {}", summary.parameters);
     println!("MACs       {}", summary.macs);

@@ -49,9 +49,9 @@ pub(super) fn window(
 }
 
 /// What the kernels need to know of a layer with weights.
-struct Shape {
+pub(super) struct Shape {
     opcode: u32,
-    scratch: Scratch,
+    pub(super) scratch: Scratch,
     window: WindowRecord,
     groups: usize,
     macs: u64,
@@ -110,15 +110,28 @@ impl<'g> Lowering<'g> {
             weights_bytes: weights_bytes as u32,
             zero_point,
         };
-        let params = [bytemuck::bytes_of(&record), &epilogue].concat();
-        let scratch = self.options.target.scratch(shape.scratch, float);
-        let layer =
-            self.layer(node, shape.opcode, &node.inputs[..1], &[fused.output()], &params)?;
-        (layer.scratch, layer.macs) = (scratch, shape.macs);
+        let mut params = [bytemuck::bytes_of(&record), &epilogue].concat();
+        let mut scratch = shape.scratch;
+        let mut opcode = shape.opcode;
+        let mut unstored = 0;
+        if let Some((neighbour, _)) = fused.neighbour {
+            let pair = self.pair(fused, neighbour)?;
+            params.extend(pair.params);
+            (opcode, scratch, unstored) = (pair.opcode, pair.scratch, pair.unstored);
+        }
+        let scratch = self.options.target.scratch(scratch, float);
+        let layer = self.layer(node, opcode, fused.inputs(), &[fused.output()], &params)?;
+        (layer.scratch, layer.macs, layer.unstored) = (scratch, shape.macs, unstored);
+        layer.kind = fused.kind();
         Ok(())
     }
 
-    fn shape_of(&self, node: &Node, x: &Tensor, weights: &Tensor) -> Result<Shape, String> {
+    pub(super) fn shape_of(
+        &self,
+        node: &Node,
+        x: &Tensor,
+        weights: &Tensor,
+    ) -> Result<Shape, String> {
         let why = |error: microconv::ShapeError| error.to_string();
         if let Op::Dense { activation, .. } = node.op {
             let &[channels, depth] = weights.shape.as_slice() else {

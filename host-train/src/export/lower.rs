@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use microconv::model::DType;
 
 use super::Options;
+use super::fuse::Neighbour;
 use super::program::{Program, ProgramLayer, ProgramTensor, Storage};
 use super::quantized::same;
 use crate::graph::{self, Activation, Data, Graph, GraphError, Node, Op, Tensor, TensorId};
@@ -18,17 +19,45 @@ pub(super) struct Lowering<'g> {
     buffers: usize,
 }
 
-/// A node and the activation that follows it in the same layer.
+/// A node and what goes into the same layer.
 pub(super) struct Fused<'g> {
     pub(super) node: &'g Node,
-    /// The activation and the tensor that it writes.
+    /// The activation that follows and the tensor that it writes.
     pub(super) tail: Option<(Activation, TensorId)>,
+    /// The operator before or after a convolution.
+    pub(super) neighbour: Option<(Neighbour, &'g Node)>,
 }
 
-impl Fused<'_> {
+impl<'g> Fused<'g> {
+    /// The tensors that the layer reads.
+    pub(super) fn inputs(&self) -> &'g [TensorId] {
+        match self.neighbour {
+            Some((Neighbour::Upsample | Neighbour::Unpool, node)) => &node.inputs,
+            _ => &self.node.inputs[..1],
+        }
+    }
+
+    /// The operators in the words of Keras, in the order of the source.
+    pub(super) fn kind(&self) -> String {
+        let name = self.node.op.name();
+        match self.neighbour {
+            None => name.into(),
+            Some((Neighbour::Pool, node)) => format!("{name}+{}", node.op.name()),
+            Some((_, node)) => format!("{}+{name}", node.op.name()),
+        }
+    }
+
+    /// What the convolution and its activation write.
+    pub(super) fn last(&self) -> TensorId {
+        self.tail.map_or(self.node.outputs[0], |(_, id)| id)
+    }
+
     /// The tensor that the layer writes.
     pub(super) fn output(&self) -> TensorId {
-        self.tail.map_or(self.node.outputs[0], |(_, id)| id)
+        match self.neighbour {
+            Some((Neighbour::Pool, node)) => node.outputs[0],
+            _ => self.last(),
+        }
     }
 }
 
@@ -45,20 +74,18 @@ pub(super) fn lower(graph: &Graph, options: Options) -> Result<Program, GraphErr
         if done[index] {
             continue;
         }
-        let node = &graph.nodes[index];
-        let follower = lowering.follower(index);
-        let tail = follower.map(|next| {
-            done[next] = true;
-            let Op::Activation(activation) = graph.nodes[next].op else {
-                unreachable!("a follower is an activation")
-            };
-            (activation, graph.nodes[next].outputs[0])
-        });
+        let group = lowering.group(index);
+        let members: Vec<usize> =
+            [group.before, group.tail, group.after].into_iter().flatten().collect();
+        members.iter().for_each(|&member| done[member] = true);
+        done[group.node] = true;
+        let fused = group.fused(graph);
+        let node = fused.node;
         let before = lowering.program.layers.len();
-        lowering.node(&Fused { node, tail }).map_err(|why| GraphError::new(&node.name, why))?;
+        lowering.node(&fused).map_err(|why| GraphError::new(&node.name, why))?;
         for layer in &mut lowering.program.layers[before..] {
             layer.folded.extend(node.folded.iter().cloned());
-            layer.folded.extend(follower.map(|next| graph.nodes[next].name.clone()));
+            layer.folded.extend(members.iter().map(|&member| graph.nodes[member].name.clone()));
         }
     }
     for &id in &graph.outputs {
@@ -69,28 +96,6 @@ pub(super) fn lower(graph: &Graph, options: Options) -> Result<Program, GraphErr
 }
 
 impl<'g> Lowering<'g> {
-    /// The activation that alone reads what node `index` writes, when the layer can take it in.
-    fn follower(&self, index: usize) -> Option<usize> {
-        let node = &self.graph.nodes[index];
-        let takes = matches!(
-            node.op,
-            Op::Conv2d { .. }
-                | Op::DepthwiseConv2d { .. }
-                | Op::TransposedConv2d { .. }
-                | Op::Dense { .. }
-        );
-        let output = *node.outputs.first()?;
-        if !self.options.optimize || !takes || self.graph.outputs.contains(&output) {
-            return None;
-        }
-        let &[next] = self.graph.consumers(output).as_slice() else { return None };
-        let Op::Activation(activation) = self.graph.nodes[next].op else { return None };
-        // A float layer clamps before its activation, so any one function fits; a
-        // quantised one reads a table, so any function of the code fits.
-        let fits = self.graph[output].dtype == graph::DType::I8 || !activation.is_clamp();
-        (fits && activation != Activation::Linear).then_some(next)
-    }
-
     pub(super) fn input(&self, node: &Node, i: usize) -> Result<&'g Tensor, String> {
         node.inputs.get(i).map(|&id| &self.graph[id]).ok_or_else(|| format!("input {i} is missing"))
     }
@@ -200,6 +205,7 @@ impl<'g> Lowering<'g> {
             in_place: false,
             macs: 0,
             parameters,
+            unstored: 0,
         });
         self.program.layers.last_mut().ok_or_else(|| "no layer".into())
     }

@@ -18,6 +18,13 @@ pub struct LayerNote {
     pub parameters: usize,
     /// Multiply-accumulates.
     pub macs: u64,
+    /// Bytes of the map inside a fused layer, which is never stored.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unstored: usize,
+}
+
+fn is_zero(value: &usize) -> bool {
+    *value == 0
 }
 
 /// The notes of a blob.
@@ -39,6 +46,7 @@ impl Notes {
             folded: layer.folded.clone(),
             parameters: layer.parameters,
             macs: layer.macs,
+            unstored: layer.unstored,
         });
         Self {
             name: program.name.clone(),

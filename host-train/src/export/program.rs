@@ -48,6 +48,8 @@ pub(super) struct ProgramLayer {
     pub(super) in_place: bool,
     pub(super) macs: u64,
     pub(super) parameters: usize,
+    /// Bytes of the map inside a fused layer.
+    pub(super) unstored: usize,
 }
 
 /// What the writer lays out.

@@ -4,6 +4,7 @@ use microconv::model::format::{
     ActivateRecord, AffineRecord, PoolRecord, TableRecord, UpsampleRecord, opcode,
 };
 use microconv::quant::{Affine, lookup};
+use microconv::window::Window;
 
 use super::linear::{window, window_record};
 use super::lower::Lowering;
@@ -41,28 +42,44 @@ pub(super) fn activation_table(activation: Activation, from: Affine, to: Affine)
 
 impl<'g> Lowering<'g> {
     pub(super) fn pool(&mut self, node: &'g Node) -> Result<(), String> {
-        let input = self.input(node, 0)?;
-        let (opcode, kernel, strides, padding, activation) = match node.op {
-            Op::MaxPool2d { window, strides, padding, activation } => {
-                (opcode::MAX_POOL_2D, window, strides, padding, activation)
-            }
-            Op::AveragePool2d { window, strides, padding, activation } => {
-                (opcode::AVERAGE_POOL_2D, window, strides, padding, activation)
-            }
-            Op::MaxPool2dWithIndices { window, strides, padding } => {
-                (opcode::MAX_POOL_2D_WITH_INDICES, window, strides, padding, Activation::Linear)
-            }
-            Op::MaxUnpool2d { window, strides, padding, .. } => {
-                (opcode::MAX_UNPOOL_2D, window, strides, padding, Activation::Linear)
-            }
+        let opcode = match node.op {
+            Op::MaxPool2d { .. } => opcode::MAX_POOL_2D,
+            Op::AveragePool2d { .. } => opcode::AVERAGE_POOL_2D,
+            Op::MaxPool2dWithIndices { .. } => opcode::MAX_POOL_2D_WITH_INDICES,
+            Op::MaxUnpool2d { .. } => opcode::MAX_UNPOOL_2D,
             _ => return Err("not a pool".into()),
         };
         self.same_scale(node)?;
+        let record = self.pool_record(node)?;
+        let params = bytemuck::bytes_of(&record);
+        self.layer(node, opcode, &node.inputs, &node.outputs, params)?;
+        Ok(())
+    }
+
+    /// The window of a pool over its map, of an unpooling over the map that it writes.
+    pub(super) fn pool_window(&self, node: &Node) -> Result<Window, String> {
+        let (kernel, strides, padding) = match node.op {
+            Op::MaxPool2d { window, strides, padding, .. }
+            | Op::AveragePool2d { window, strides, padding, .. }
+            | Op::MaxPool2dWithIndices { window, strides, padding }
+            | Op::MaxUnpool2d { window, strides, padding, .. } => (window, strides, padding),
+            _ => return Err("not a pool".into()),
+        };
+        let input = self.input(node, 0)?;
         let size = match node.op {
             Op::MaxUnpool2d { output_size, .. } => output_size,
             _ => [input.shape[1], input.shape[2]],
         };
-        let window = window(kernel, strides, [1, 1], padding, size)?;
+        window(kernel, strides, [1, 1], padding, size)
+    }
+
+    pub(super) fn pool_record(&self, node: &Node) -> Result<PoolRecord, String> {
+        let window = window_record(&self.pool_window(node)?);
+        let activation = match node.op {
+            Op::MaxPool2d { activation, .. } | Op::AveragePool2d { activation, .. } => activation,
+            _ => Activation::Linear,
+        };
+        let input = self.input(node, 0)?;
         let (min_f32, max_f32) = activation.bounds();
         let (min, max, zero_point) = if input.dtype == DType::I8 {
             let quantization = affine(input)?;
@@ -71,37 +88,39 @@ impl<'g> Lowering<'g> {
         } else {
             (-128, 127, 0)
         };
-        let record =
-            PoolRecord { window: window_record(&window), min, max, min_f32, max_f32, zero_point };
+        Ok(PoolRecord { window, min, max, min_f32, max_f32, zero_point })
+    }
+
+    pub(super) fn upsample(&mut self, node: &'g Node) -> Result<(), String> {
+        self.same_scale(node)?;
+        let opcode = match node.op {
+            Op::BedOfNails2d { .. } => opcode::BED_OF_NAILS_2D,
+            Op::Resize2d { mode: ResizeMode::Nearest, .. } => opcode::RESIZE_NEAREST_2D,
+            Op::Resize2d { mode: ResizeMode::Bilinear, .. } => opcode::RESIZE_BILINEAR_2D,
+            _ => return Err("not an upsampling".into()),
+        };
+        let record = self.upsample_record(node)?;
         let params = bytemuck::bytes_of(&record);
         self.layer(node, opcode, &node.inputs, &node.outputs, params)?;
         Ok(())
     }
 
-    pub(super) fn upsample(&mut self, node: &'g Node) -> Result<(), String> {
-        self.same_scale(node)?;
+    pub(super) fn upsample_record(&self, node: &Node) -> Result<UpsampleRecord, String> {
         let input = self.input(node, 0)?;
         let zero_point = if input.dtype == DType::I8 { affine(input)?.zero_point } else { 0 };
         let plain =
             UpsampleRecord { stride: [1, 1], zero_point, align_corners: 0, half_pixel_centers: 0 };
-        let (opcode, record) = match node.op {
-            Op::BedOfNails2d { strides: [h, w] } => {
-                (opcode::BED_OF_NAILS_2D, UpsampleRecord { stride: [h as u32, w as u32], ..plain })
+        Ok(match node.op {
+            Op::BedOfNails2d { strides } => {
+                UpsampleRecord { stride: strides.map(|stride| stride as u32), ..plain }
             }
-            Op::Resize2d { mode, align_corners, half_pixel_centers, .. } => {
-                let opcode = match mode {
-                    ResizeMode::Nearest => opcode::RESIZE_NEAREST_2D,
-                    ResizeMode::Bilinear => opcode::RESIZE_BILINEAR_2D,
-                };
+            Op::Resize2d { align_corners, half_pixel_centers, .. } => {
                 let align_corners = u32::from(align_corners);
                 let half_pixel_centers = u32::from(half_pixel_centers);
-                (opcode, UpsampleRecord { align_corners, half_pixel_centers, ..plain })
+                UpsampleRecord { align_corners, half_pixel_centers, ..plain }
             }
-            _ => return Err("not an upsampling".into()),
-        };
-        let params = bytemuck::bytes_of(&record);
-        self.layer(node, opcode, &node.inputs, &node.outputs, params)?;
-        Ok(())
+            _ => plain,
+        })
     }
 
     pub(super) fn activation(

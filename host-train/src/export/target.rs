@@ -4,7 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use microconv::backend::{Backend, CortexM, Kernels, Scalar};
-use microconv::ops::{Conv2dGeometry, DenseGeometry, TransposedConv2dGeometry};
+use microconv::ops::{
+    Conv2dGeometry, ConvPool2dGeometry, DenseGeometry, TransposedConv2dGeometry,
+    UnpoolConv2dGeometry, UpsampleConv2dGeometry,
+};
 
 /// A core.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +28,9 @@ pub(super) enum Scratch {
     DepthwiseConv2d(Conv2dGeometry),
     TransposedConv2d(TransposedConv2dGeometry),
     Dense(DenseGeometry),
+    ConvPool2d(ConvPool2dGeometry),
+    UpsampleConv2d(UpsampleConv2dGeometry),
+    UnpoolConv2d(UnpoolConv2dGeometry),
 }
 
 impl Target {
@@ -61,6 +67,12 @@ fn scratch<B: Backend>(of: Scratch, float: bool) -> usize {
         (Scratch::TransposedConv2d(g), true) => <B as Kernels<f32>>::transposed_conv2d_scratch(&g),
         (Scratch::Dense(g), false) => <B as Kernels<i8>>::dense_scratch(&g),
         (Scratch::Dense(g), true) => <B as Kernels<f32>>::dense_scratch(&g),
+        (Scratch::ConvPool2d(g), false) => <B as Kernels<i8>>::conv_pool2d_scratch(&g),
+        (Scratch::ConvPool2d(g), true) => <B as Kernels<f32>>::conv_pool2d_scratch(&g),
+        (Scratch::UpsampleConv2d(g), false) => <B as Kernels<i8>>::upsample_conv2d_scratch(&g),
+        (Scratch::UpsampleConv2d(g), true) => <B as Kernels<f32>>::upsample_conv2d_scratch(&g),
+        (Scratch::UnpoolConv2d(g), false) => <B as Kernels<i8>>::unpool_conv2d_scratch(&g),
+        (Scratch::UnpoolConv2d(g), true) => <B as Kernels<f32>>::unpool_conv2d_scratch(&g),
     }
 }
 
