@@ -12,7 +12,6 @@ use microconv::ops::{
 };
 use microconv::window::{Axis, Padding, Window, Window2d};
 use microconv::{Shape, ShapeError, View, ViewMut};
-use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 /// Cases per operator, type and backend.
