@@ -36,7 +36,8 @@ pub(super) fn run(args: Args) -> Result<()> {
     let name = || args.model.display().to_string();
     let bytes =
         std::fs::read(&args.model).with_context(|| format!("{}: cannot be read", name()))?;
-    let graph = tflite::read(&bytes).with_context(name)?;
+    let read = if args.no_optimize { tflite::read_unfused } else { tflite::read };
+    let graph = read(&bytes).with_context(name)?;
     let options = Options { target: args.target, optimize: !args.no_optimize, strip: args.strip };
     let exported =
         export(&graph, options).map_err(|why| tflite::locate(&bytes, &why)).with_context(name)?;

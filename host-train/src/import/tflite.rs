@@ -4,12 +4,14 @@
 mod constant;
 mod describe;
 mod flatbuffer;
+mod fold;
 mod lower;
 mod names;
 mod operators;
 mod options;
 mod rewrite;
 mod schema;
+mod simplify;
 
 pub use describe::{Description, OperatorSummary, QuantizationSummary, TensorSummary, describe};
 
@@ -19,14 +21,29 @@ use crate::graph::{Graph, GraphError};
 /// Largest tensor accepted, elements: keeps a hostile file from asking for all memory.
 const MAX_ELEMENTS: usize = 1 << 28;
 
-/// Reads a model.
+/// Reads a model and makes it as short as it can be exactly.
 ///
 /// # Errors
 /// [`ImportError`] names the operator, its index and the feature that is not
 /// supported, or what is broken in the file.
 pub fn read(bytes: &[u8]) -> Result<Graph, ImportError> {
+    let mut graph = read_unfused(bytes)?;
+    simplify::fold_padding(&mut graph);
+    Ok(graph)
+}
+
+/// Reads a model, each layer on its own. Constants are folded, operators that
+/// change nothing are dropped and Keras' upsampling is one layer.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_unfused(bytes: &[u8]) -> Result<Graph, ImportError> {
     let model = schema::Model::read(bytes)?;
     let mut graph = lower::lower(&model)?;
+    simplify::drop_unread(&mut graph);
+    graph.validate().map_err(|error| named(&model, &error))?;
+    fold::fold_constants(&mut graph);
+    simplify::drop_identities(&mut graph);
     rewrite::recognise_upsampling(&mut graph);
     graph.validate().map_err(|error| named(&model, &error))?;
     Ok(graph)
@@ -43,7 +60,7 @@ pub fn locate(bytes: &[u8], error: &GraphError) -> ImportError {
 
 fn named(model: &schema::Model<'_>, error: &GraphError) -> ImportError {
     // A node is called after the tensor that it computes; a step on the way has a suffix.
-    let node = error.node.strip_suffix(lower::SLICE_SUFFIX).unwrap_or(&error.node);
+    let node = error.node.strip_suffix(lower::STEP_SUFFIX).unwrap_or(&error.node);
     let writes = |o: &&schema::Operator<'_>| {
         o.outputs.iter().any(|&id| model.tensors[id as usize].name == node)
     };

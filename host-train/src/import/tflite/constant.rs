@@ -18,7 +18,7 @@ impl Ints {
         Self { shape: vec![values.len()], values }
     }
 
-    fn scalar(value: i64) -> Self {
+    pub(super) fn scalar(value: i64) -> Self {
         Self { shape: Vec::new(), values: vec![value] }
     }
 
@@ -134,12 +134,13 @@ pub(super) fn evaluate(operator: &Operator<'_>, inputs: &[&Ints]) -> Result<Opti
         if inputs.len() < count { Err(format!("{count} inputs expected")) } else { Ok(()) }
     };
     let result = match operator.code {
-        // ADD, MUL, SUB, FLOOR_DIV, MAXIMUM, MINIMUM
-        0 | 18 | 41 | 90 | 55 | 57 => {
+        // ADD, MUL, SUB, FLOOR_DIV, FLOOR_MOD, MAXIMUM, MINIMUM
+        0 | 18 | 41 | 90 | 95 | 55 | 57 => {
             need(2)?;
             elementwise(operator.code, inputs[0], inputs[1])?
         }
         // CONCATENATION of vectors
+        2 if inputs.iter().any(|input| input.shape.len() > 1) => return Ok(None),
         2 => Ints::vector(inputs.iter().flat_map(|input| input.values.clone()).collect()),
         // RESHAPE, SQUEEZE and EXPAND_DIMS keep the values
         22 => {
@@ -164,6 +165,7 @@ pub(super) fn evaluate(operator: &Operator<'_>, inputs: &[&Ints]) -> Result<Opti
             inputs[0].clone()
         }
         // GATHER from a vector
+        36 if inputs.first().is_some_and(|x| x.shape.len() != 1) => return Ok(None),
         36 => {
             need(2)?;
             let pick = |&index: &i64| {
@@ -199,14 +201,16 @@ pub(super) fn evaluate(operator: &Operator<'_>, inputs: &[&Ints]) -> Result<Opti
             let values = inputs[0].values.get(begin..end).ok_or("the slice leaves the vector")?;
             Ints::vector(values.to_vec())
         }
-        // PACK of scalars
+        // PACK along the first axis
         83 => {
-            let values: Vec<i64> = inputs.iter().flat_map(|input| input.values.clone()).collect();
+            need(1)?;
             let axis: i32 = operator.option(1, 0).map_err(text)?;
-            if axis != 0 || values.len() != inputs.len() {
+            let shape = &inputs[0].shape;
+            if axis != 0 || inputs.iter().any(|input| input.shape != *shape) {
                 return Ok(None);
             }
-            Ints::vector(values)
+            let values = inputs.iter().flat_map(|input| input.values.clone()).collect();
+            Ints { shape: [&[inputs.len()], shape.as_slice()].concat(), values }
         }
         // REDUCE_PROD and SUM of a vector
         81 | 74 if inputs.first().is_some_and(|x| x.shape.len() > 1) => return Ok(None),
@@ -228,6 +232,16 @@ pub(super) fn evaluate(operator: &Operator<'_>, inputs: &[&Ints]) -> Result<Opti
             let value = inputs[1].values.first().copied().unwrap_or(0);
             Ints { shape, values: vec![value; count] }
         }
+        // RANGE
+        96 => {
+            need(3)?;
+            range(inputs[0], inputs[1], inputs[2])?
+        }
+        // BROADCAST_TO
+        130 => {
+            need(2)?;
+            return broadcast(inputs[0], inputs[1].extents()?).map(Some);
+        }
         // BROADCAST_ARGS
         145 => {
             need(2)?;
@@ -246,6 +260,51 @@ pub(super) fn evaluate(operator: &Operator<'_>, inputs: &[&Ints]) -> Result<Opti
     Ok(Some(result))
 }
 
+/// `start, start + step, …` up to but without `end`.
+fn range(start: &Ints, end: &Ints, step: &Ints) -> Result<Ints, String> {
+    let one = |ints: &Ints| ints.values.first().copied().ok_or("a range without bounds");
+    let (start, end, step) = (one(start)?, one(end)?, one(step)?);
+    let span = if step > 0 { end.checked_sub(start) } else { start.checked_sub(end) };
+    let count = match (span, step.checked_abs()) {
+        (Some(span), Some(step)) if step > 0 => (span.max(0) as u64).div_ceil(step as u64),
+        _ => return Err(format!("a range from {start} to {end} by {step}")),
+    };
+    if count > MAX_INTS as u64 {
+        return Err("shape arithmetic on too many values".into());
+    }
+    Ok(Ints::vector((0..count as i64).map(|i| start + i * step).collect()))
+}
+
+/// Values repeated along axes of extent 1, as NumPy does.
+fn broadcast(of: &Ints, shape: Vec<usize>) -> Result<Ints, String> {
+    let count = shape.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
+    let count = count.filter(|&c| c <= MAX_INTS).ok_or("shape arithmetic on too many values")?;
+    let missing = shape.len().checked_sub(of.shape.len());
+    let fits = |missing| {
+        let both = of.shape.iter().zip(shape.iter().skip(missing));
+        both.into_iter().all(|(&from, &to)| from == to || from == 1)
+    };
+    let Some(missing) = missing.filter(|&missing| fits(missing)) else {
+        return Err(format!("{:?} does not broadcast to {shape:?}", of.shape));
+    };
+    let source = |mut index: usize| {
+        let (mut at, mut stride) = (0, 1);
+        for axis in (0..shape.len()).rev() {
+            let i = index % shape[axis];
+            index /= shape[axis];
+            if axis >= missing {
+                let extent = of.shape[axis - missing];
+                at += if extent == 1 { 0 } else { i * stride };
+                stride *= extent;
+            }
+        }
+        at
+    };
+    let values = (0..count).map(|index| of.values.get(source(index)).copied());
+    let values = values.collect::<Option<_>>().ok_or("a broadcast of nothing")?;
+    Ok(Ints { shape, values })
+}
+
 fn elementwise(code: i32, a: &Ints, b: &Ints) -> Result<Ints, String> {
     let count = a.values.len().max(b.values.len());
     let fits = |v: &Ints| v.values.len() == count || v.values.len() == 1;
@@ -257,7 +316,9 @@ fn elementwise(code: i32, a: &Ints, b: &Ints) -> Result<Ints, String> {
         0 => a.checked_add(b),
         18 => a.checked_mul(b),
         41 => a.checked_sub(b),
-        90 => a.checked_div_euclid(b),
+        // Towards minus infinity; the remainder has the sign of the divisor.
+        90 => a.checked_div(b).map(|q| q - i64::from(a % b != 0 && (a < 0) != (b < 0))),
+        95 => a.checked_rem(b).map(|r| if r != 0 && (r < 0) != (b < 0) { r + b } else { r }),
         55 => Some(a.max(b)),
         _ => Some(a.min(b)),
     };

@@ -7,8 +7,12 @@ use super::schema::{Model, Operator, Tensor, Type};
 use crate::graph::{DType, Data, Graph, Op, Quantization, Tensor as GraphTensor, TensorId};
 use crate::import::ImportError;
 
-/// What the name of a slice ends in that a reshape follows.
-pub(super) const SLICE_SUFFIX: &str = ":slice";
+/// What the name of a node ends in that computes something on the way to an output.
+pub(super) const STEP_SUFFIX: &str = ":step";
+/// Most operators of a model: twice the layers that a blob can hold.
+const MAX_OPERATORS: usize = 2 * microconv::model::format::MAX_COUNT as usize;
+/// Most elements of a constant that is made from its shape.
+const MAX_FILL: usize = 1 << 22;
 
 /// What a TFLite tensor became.
 #[derive(Clone, Debug)]
@@ -75,6 +79,10 @@ fn calls(model: &Model<'_>) -> Option<ImportError> {
 /// as far as the file describes the tensors between.
 fn attempt(model: &Model<'_>) -> (Graph, Vec<ImportError>) {
     let mut problems = Vec::new();
+    if model.operators.len() > MAX_OPERATORS {
+        let message = format!("has {} operators, which is too many", model.operators.len());
+        return (Graph::default(), vec![ImportError::new(message)]);
+    }
     let mut unknown = vec![false; model.tensors.len()];
     let mut lowering = Lowering {
         model,
@@ -274,10 +282,17 @@ impl<'m, 'a> Lowering<'m, 'a> {
         if operator.outputs.iter().any(|&id| self.entries[id as usize].is_some()) {
             return Err("computes a tensor that is there already; the file is damaged".into());
         }
-        if operator.code == 77 {
-            let x = self.tensor(operator, 0)?;
-            let shape = self.graph[x].shape.iter().map(|&extent| extent as i64).collect();
-            self.entries[output] = Some(Entry::Ints(Ints::vector(shape)));
+        // SHAPE and RANK
+        if matches!(operator.code, 77 | 110) {
+            let shape = match self.entry(operator, 0)?.ok_or("input 0 is missing")? {
+                Entry::Tensor(x) => self.graph[x].shape.clone(),
+                Entry::Ints(ints) => ints.shape,
+            };
+            let ints = match operator.code {
+                77 => Ints::vector(shape.iter().map(|&extent| extent as i64).collect()),
+                _ => Ints::scalar(shape.len() as i64),
+            };
+            self.entries[output] = Some(Entry::Ints(ints));
             return Ok(());
         }
         let (mut ints, mut values) = (Vec::new(), 0);
@@ -306,13 +321,12 @@ impl<'m, 'a> Lowering<'m, 'a> {
     pub(super) fn step(
         &mut self,
         operator: &Operator<'a>,
-        suffix: &str,
         op: Op,
         inputs: &[TensorId],
     ) -> Result<TensorId, String> {
         let id = self
             .graph
-            .push(format!("{}{suffix}", self.label(operator, 0)), op, inputs)
+            .push(format!("{}{STEP_SUFFIX}", self.label(operator, 0)), op, inputs)
             .map_err(|e| e.message)?[0];
         let quantization = self.graph[inputs[0]].quantization.clone();
         self.graph[id].quantization = quantization;
@@ -336,6 +350,22 @@ impl<'m, 'a> Lowering<'m, 'a> {
     ) -> Result<(), String> {
         let index = *operator.outputs.get(output).ok_or("an output is missing")? as usize;
         let source = &self.model.tensors[index];
+        let weighted = matches!(
+            op,
+            Op::Conv2d { .. }
+                | Op::DepthwiseConv2d { .. }
+                | Op::TransposedConv2d { .. }
+                | Op::Dense { .. }
+        );
+        for (i, &id) in inputs.iter().enumerate() {
+            let scales = self.graph[id].quantization.as_ref().map_or(1, |q| q.scales.len());
+            if scales > 1 && !(weighted && i == 1) {
+                return Err(format!(
+                    "`{}` has {scales} scales, which only weights may have",
+                    self.graph[id].name
+                ));
+            }
+        }
         let id =
             self.graph.push(self.label(operator, output), op, inputs).map_err(|e| e.message)?[0];
         let expected = self.activation(source)?;
@@ -348,6 +378,56 @@ impl<'m, 'a> Lowering<'m, 'a> {
         self.graph[id].dtype = expected.dtype;
         self.graph[id].quantization = expected.quantization;
         self.entries[index] = Some(Entry::Tensor(id));
+        Ok(())
+    }
+
+    /// Makes the output of `operator` the reals of an int8 constant, which may have a scale per channel.
+    pub(super) fn dequantized(
+        &mut self,
+        operator: &Operator<'a>,
+        x: TensorId,
+    ) -> Result<(), String> {
+        let index = *operator.outputs.first().ok_or("an output is missing")? as usize;
+        let mut constant = self.activation(&self.model.tensors[index])?;
+        let x = &self.graph[x];
+        let (Some(Data::I8(codes)), Some(q)) = (&x.data, &x.quantization) else {
+            return Err("the input must be int8".into());
+        };
+        if constant.shape != x.shape || constant.dtype != DType::F32 {
+            return Err("the output must be float32 and of the input's shape".into());
+        }
+        // Codes that share a scale stand together.
+        let apart: usize = x.shape.iter().skip(q.axis + 1).product();
+        let real = |(i, &code): (usize, &i8)| {
+            let channel = if q.scales.len() > 1 { i / apart % q.scales.len() } else { 0 };
+            q.scales[channel] * (i32::from(code) - q.zero_points[channel]) as f32
+        };
+        constant.data = Some(Data::F32(codes.iter().enumerate().map(real).collect()));
+        self.entries[index] = Some(Entry::Tensor(self.graph.add_tensor(constant)));
+        Ok(())
+    }
+
+    /// Makes the only output of `operator` a constant of this shape, every element `value`'s first.
+    pub(super) fn fill(
+        &mut self,
+        operator: &Operator<'a>,
+        shape: Vec<usize>,
+        value: TensorId,
+    ) -> Result<(), String> {
+        let index = *operator.outputs.first().ok_or("an output is missing")? as usize;
+        let count = shape.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
+        let count = count.filter(|&c| c <= MAX_FILL).ok_or("a constant that is too large")?;
+        let mut constant = GraphTensor { shape, ..self.activation(&self.model.tensors[index])? };
+        let value = &self.graph[value];
+        constant.data = Some(match (&value.data, value.dtype == constant.dtype) {
+            (Some(Data::F32(v)), true) if !v.is_empty() => Data::F32(vec![v[0]; count]),
+            (Some(Data::I8(v)), true) if !v.is_empty() => Data::I8(vec![v[0]; count]),
+            _ => return Err("the value must be a constant of the output's type".into()),
+        });
+        if constant.is_empty() {
+            return Err(format!("an output of {:?}", constant.shape));
+        }
+        self.entries[index] = Some(Entry::Tensor(self.graph.add_tensor(constant)));
         Ok(())
     }
 

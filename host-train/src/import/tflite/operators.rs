@@ -1,7 +1,7 @@
 //! Each TFLite operator as an operator of the graph.
 
 use super::constant::{Ints, axis_of, strided_slice};
-use super::lower::{Lowering, SLICE_SUFFIX};
+use super::lower::Lowering;
 use super::schema::Operator;
 use crate::graph::{Activation, DType, Op, PadMode, Padding, ResizeMode, TensorId};
 use crate::import::ImportError;
@@ -92,6 +92,13 @@ pub(super) fn lower<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>) -> Lowered {
             l.output(o, 0, Op::Tile { multiples }, &[x])
         }
         40 | 82 => reduce(l, o),
+        83 => pack(l, o),
+        94 => {
+            let shape = l.ints(o, 0)?.extents()?;
+            let value = l.tensor(o, 1)?;
+            l.fill(o, shape, value)
+        }
+        130 => broadcast_to(l, o),
         _ => Err(refusal(o.code).unwrap_or("this operator is not supported").into()),
     }
 }
@@ -115,7 +122,7 @@ pub(super) fn refusal(code: i32) -> Option<&'static str> {
 fn unary<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>, op: Op) -> Lowered {
     let x = l.tensor(o, 0)?;
     if op == Op::Dequantize && l.graph[x].data.is_some() {
-        return Err("weights that are dequantised at run time are not supported; convert to float32 or full int8".into());
+        return l.dequantized(o, x);
     }
     l.output(o, 0, op, &[x])
 }
@@ -221,6 +228,40 @@ fn concat<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>) -> Lowered {
     l.output(o, 0, Op::Concat { axis }, &inputs)
 }
 
+/// PACK: an axis of one more for each input, joined there.
+fn pack<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>) -> Lowered {
+    let mut parts = Vec::new();
+    let mut axis = 0;
+    for i in 0..o.inputs.len() {
+        let x = l.tensor(o, i)?;
+        let mut shape = l.graph[x].shape.clone();
+        axis = axis_of(i64::from(int(o, 1, 0)?), shape.len() + 1)?;
+        shape.insert(axis, 1);
+        if o.inputs.len() == 1 {
+            return l.output(o, 0, Op::Reshape { shape }, &[x]);
+        }
+        parts.push(l.step(o, Op::Reshape { shape }, &[x])?);
+    }
+    l.output(o, 0, Op::Concat { axis }, &parts)
+}
+
+fn broadcast_to<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>) -> Lowered {
+    let x = l.tensor(o, 0)?;
+    let to = l.ints(o, 1)?.extents()?;
+    let from = l.graph[x].shape.clone();
+    let missing = to.len().checked_sub(from.len());
+    let fits = |missing: usize| {
+        from.iter().zip(&to[missing..]).all(|(&from, &to)| from == to || from == 1)
+    };
+    let Some(missing) = missing.filter(|&missing| fits(missing)) else {
+        return Err(format!("{from:?} does not broadcast to {to:?}"));
+    };
+    let shape = [vec![1; missing], from].concat();
+    let multiples = to.iter().zip(&shape).map(|(&to, &from)| to / from.max(1)).collect();
+    let x = if missing == 0 { x } else { l.step(o, Op::Reshape { shape }, &[x])? };
+    l.output(o, 0, Op::Tile { multiples }, &[x])
+}
+
 fn pad<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>) -> Lowered {
     let x = l.tensor(o, 0)?;
     let cells = l.ints(o, 1)?.extents()?;
@@ -301,7 +342,7 @@ fn slice<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>) -> Lowered {
     if shape.len() == slice.size.len() {
         return l.output(o, 0, op, &[x]);
     }
-    let sliced = l.step(o, SLICE_SUFFIX, op, &[x])?;
+    let sliced = l.step(o, op, &[x])?;
     l.output(o, 0, Op::Reshape { shape }, &[sliced])
 }
 
