@@ -1,79 +1,98 @@
-"""Makes tests/golden/vectors: small models converted by TensorFlow, with inputs and outputs.
+"""Makes tests/golden/vectors: small models with inputs and TensorFlow's outputs.
 
-    python -m venv venv && venv/bin/pip install tensorflow-cpu
-    venv/bin/python tests/golden/generate.py tests/golden/vectors
+    python -m venv venv && venv/bin/pip install tensorflow-cpu      (TensorFlow 2.21, Keras 3.15)
+    venv/bin/python tests/golden/generate.py tests/golden/vectors [NAME...]
 
-Each case is `<name>.tflite` and `<name>.npz` (`input0`, `expected0`; axis 0 is the
-run). Expected outputs are those of TensorFlow Lite's reference kernels.
+Each case is `<name>_f32` and `<name>_i8`: a `.tflite` and an `.npz` (`input0`, …,
+`expected0`, …; axis 0 is the run). With names, only those cases are made.
+
+`keras_models.py` holds models of Keras as the converter writes them; `linear.py`,
+`elementwise.py` and `arrange.py` hold operators one by one, as a flatbuffer
+written here (`flatbuffer.py`), with scales and options that the converter
+seldom chooses. `reference.py` says which reference an expected output comes from.
 """
+
 import os
+import pathlib
 import sys
+import zlib
 
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import keras
 import numpy as np
-import tensorflow as tf
 
-L = tf.keras.layers
+import arrange
+import elementwise
+import keras_models
+import linear
+from flatbuffer import FLOAT, Builder, parse
+from reference import DTYPES, expected
 
-
-def cases():
-    yield "conv2d_same_s2", (13, 11, 3), [L.Conv2D(8, 3, strides=2, padding="same", activation="relu")]
-    yield "conv2d_dilated_valid", (15, 13, 3), [L.Conv2D(5, 3, dilation_rate=2)]
-    yield "conv2d_10x4_wide", (20, 10, 1), [L.Conv2D(6, (10, 4), strides=(2, 2), padding="same")]
-    yield "depthwise_m2", (12, 11, 4), [L.DepthwiseConv2D(3, depth_multiplier=2, padding="same", activation="relu")]
-    yield "transposed_s2_same", (5, 6, 3), [L.Conv2DTranspose(5, 3, strides=2, padding="same", activation="relu")]
-    yield "transposed_k2_s3_valid", (5, 6, 3), [L.Conv2DTranspose(4, 2, strides=3)]
-    yield "max_pool_same", (9, 7, 5), [L.MaxPooling2D(3, strides=2, padding="same")]
-    yield "average_pool_same", (9, 7, 5), [L.AveragePooling2D((2, 3), strides=(1, 2), padding="same")]
-    yield "global_average", (7, 5, 17), [L.GlobalAveragePooling2D()]
-    yield "separable_sigmoid", (8, 8, 3), [L.SeparableConv2D(4, 3, padding="same", activation="sigmoid")]
-    yield "batch_norm_conv", (6, 6, 2), [L.Conv2D(4, 3), L.BatchNormalization(), L.ReLU()]
-    yield "leaky_tanh", (4, 4, 3), [L.LeakyReLU(negative_slope=0.1), L.Activation("tanh")]
-    yield "bilinear", (5, 4, 3), [L.UpSampling2D(2, interpolation="bilinear")]
-    yield "pad_crop_permute", (5, 6, 3), [L.ZeroPadding2D(((1, 2), (3, 0))), L.Cropping2D(1), L.Permute((2, 1, 3))]
-    yield "autoencoder", (12, 12, 1), [
-        L.Conv2D(4, 3, padding="same", activation="relu"),
-        L.MaxPooling2D(2),
-        L.Conv2DTranspose(3, 3, strides=2, padding="same", activation="relu"),
-        L.Conv2D(1, 3, padding="same", activation="sigmoid"),
-    ]
+RUNS = 3
 
 
-def main(folder):
-    os.makedirs(folder, exist_ok=True)
-    for name, shape, layers in cases():
+def draw(tensor, rng, run):
+    """Values of an input: any code; the extremes and the zero point; codes and a few extremes."""
+    shape = tuple(max(extent, 1) for extent in tensor.shape)
+    if tensor.type == FLOAT:
+        values = rng.uniform(-2, 2, shape)
+        return np.where(rng.random(shape) < 0.1 * run, 0.0, values * 2**run).astype(np.float32)
+    codes = rng.integers(-128, 128, shape)
+    few = rng.choice([-128, 127, int(tensor.quantization.zeroPoint[0])], shape)
+    return np.where(rng.random(shape) < [0.0, 1.0, 0.2][run], few, codes).astype(np.int8)
+
+
+def write(folder, name, blob):
+    model = parse(blob)
+    graph = model.subgraphs[0]
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    arrays = {}
+    for run in range(RUNS):
+        inputs = [draw(graph.tensors[id], rng, run) for id in graph.inputs]
+        outputs = expected(blob, inputs)
+        for kind, values in (("input", inputs), ("expected", outputs)):
+            for i, value in enumerate(values):
+                arrays.setdefault(f"{kind}{i}", []).append(value)
+    (folder / f"{name}.tflite").write_bytes(blob)
+    np.savez_compressed(folder / f"{name}.npz", **{key: np.stack(v) for key, v in arrays.items()})
+    print(name, len(blob), flush=True)
+
+
+def every_case():
+    """Names and functions that give the file."""
+    for name, build, shapes, settings in keras_models.models():
         for int8 in (False, True):
-            tf.keras.utils.set_random_seed(7)
-            rng = np.random.default_rng(11)
-            model = tf.keras.Sequential([L.Input(shape, batch_size=1), *layers])
-            samples = rng.uniform(-1, 1, (32, 1, *shape)).astype(np.float32)
-            converter = tf.lite.TFLiteConverter.from_keras_model(model)
-            if int8:
-                converter.optimizations = [tf.lite.Optimize.DEFAULT]
-                converter.representative_dataset = lambda: ([s] for s in samples)
-                converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-                converter.inference_input_type = tf.int8
-                converter.inference_output_type = tf.int8
-            blob = converter.convert()
-            interpreter = tf.lite.Interpreter(
-                model_content=blob,
-                experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_REF,
-            )
-            interpreter.allocate_tensors()
-            (source,), (sink,) = interpreter.get_input_details(), interpreter.get_output_details()
-            inputs, outputs = [], []
-            for run in range(2):
-                if int8:
-                    x = rng.integers(-128, 128, source["shape"], dtype=np.int8)
-                else:
-                    x = samples[run]
-                interpreter.set_tensor(source["index"], x)
-                interpreter.invoke()
-                inputs.append(x)
-                outputs.append(interpreter.get_tensor(sink["index"]))
-            stem = os.path.join(folder, f"{name}_{'i8' if int8 else 'f32'}")
-            with open(stem + ".tflite", "wb") as file:
-                file.write(blob)
-            np.savez_compressed(stem + ".npz", input0=np.stack(inputs), expected0=np.stack(outputs))
+            def blob(build=build, shapes=shapes, settings=settings, int8=int8):
+                keras.utils.set_random_seed(7)
+                samples = keras_models.samples_of(shapes, np.random.default_rng(11))
+                return keras_models.convert(build(), shapes, int8, samples, **settings)
+            yield f"{name}_{'i8' if int8 else 'f32'}", blob
+    for module in (linear, elementwise, arrange):
+        for name, build in module.cases():
+            for int8 in (False, True):
+                seed = zlib.crc32(name.encode())
+                yield (f"{name}_{'i8' if int8 else 'f32'}",
+                       lambda build=build, int8=int8, seed=seed: build(Builder(int8, seed)))
+    for name, build in elementwise.conversions():
+        yield f"{name}_i8", lambda build=build, name=name: build(Builder(True, zlib.crc32(name.encode())))
 
 
-main(sys.argv[1])
+def main(folder, *wanted):
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    refused = []
+    for name, blob in every_case():
+        if wanted and not any(name == w or name.rpartition("_")[0] == w for w in wanted):
+            continue
+        try:
+            write(folder, name, blob())
+        except Exception as error:
+            refused.append(f"{name}: {error}")
+    for line in refused:
+        print("refused:", line, file=sys.stderr)
+    sys.exit(1 if refused else 0)
+
+
+main(*sys.argv[1:])

@@ -2,4 +2,5 @@
 //! and the cases that every backend must meet.
 
 pub mod generate;
+pub mod golden;
 pub mod oracle;

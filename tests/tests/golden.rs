@@ -1,83 +1,58 @@
 //! TensorFlow's models, imported and run: int8 equals TFLite's reference kernels bit for bit.
 
-use std::path::{Path, PathBuf};
-
+use conformance::golden::{Case, committed_cases, shared_cases, shared_folder};
 use host_train::export::{Options, Target, export};
 use host_train::import::tflite;
-use host_train::runner::AlignedBytes;
-use microconv::backend::{Backend, CortexM, Scalar, Wide};
-use microconv::{Model, Session};
-use npyz::npz::NpzArchive;
+use microconv::backend::{CortexM, Scalar, Wide};
 
-/// Relative error of f32 models: sums of up to a few hundred products in another order.
-const F32_TOLERANCE: f32 = 1e-5;
+/// A backend, the core that is exported for, and whether layers are fused.
+type Configuration = (fn(&Case, Options) -> Result<(), String>, Target, bool);
 
-fn vectors() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/vectors");
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut models: Vec<_> =
-        entries.filter(|p| p.extension().is_some_and(|e| e == "tflite")).collect();
-    models.sort();
-    models
-}
+const CONFIGURATIONS: [Configuration; 7] = [
+    (Case::check::<Scalar>, Target::Portable, true),
+    (Case::check::<Scalar>, Target::Portable, false),
+    (Case::check::<Wide>, Target::Portable, true),
+    (Case::check::<Wide>, Target::Native, true),
+    (Case::check::<CortexM>, Target::CortexM, true),
+    (Case::check::<CortexM>, Target::CortexM, false),
+    (Case::check::<CortexM>, Target::Portable, true),
+];
 
-/// An array of a case as bytes, and its number of runs.
-fn array(case: &Path, name: &str, int8: bool) -> (Vec<u8>, usize) {
-    let mut archive = NpzArchive::open(case.with_extension("npz")).unwrap();
-    let file = archive.by_name(name).unwrap().unwrap();
-    let runs = file.shape()[0] as usize;
-    let bytes = if int8 {
-        bytemuck::cast_slice(&file.into_vec::<i8>().unwrap()).to_vec()
-    } else {
-        bytemuck::cast_slice(&file.into_vec::<f32>().unwrap()).to_vec()
-    };
-    (bytes, runs)
-}
-
-fn run<B: Backend>(case: &Path, target: Target, optimize: bool) {
-    let name = format!("{} on {} ({target}, optimize {optimize})", case.display(), B::NAME);
-    let int8 = case.to_string_lossy().ends_with("_i8.tflite");
-    let graph = tflite::read(&std::fs::read(case).unwrap()).unwrap();
-    let exported = export(&graph, Options { target, optimize, strip: true }).unwrap();
-    let blob = AlignedBytes::copy_of(&exported.blob);
-    let model = Model::from_bytes(blob.as_slice()).unwrap();
-    let mut arena = AlignedBytes::zeros(model.arena_bytes());
-    let mut session = Session::<B>::with_backend(model, arena.as_mut_slice()).unwrap();
-    let ((inputs, runs), (expected, _)) =
-        (array(case, "input0", int8), array(case, "expected0", int8));
-    let (size_in, size_out) = (inputs.len() / runs, expected.len() / runs);
-    for (input, expected) in inputs.chunks(size_in).zip(expected.chunks(size_out)) {
-        session.input_bytes(0).copy_from_slice(input);
-        session.run();
-        let got = session.output_bytes(0);
-        if int8 {
-            assert_eq!(got, expected, "{name}");
-            continue;
-        }
-        let floats = |bytes: &[u8]| bytemuck::pod_collect_to_vec::<u8, f32>(bytes);
-        for (a, b) in floats(got).into_iter().zip(floats(expected)) {
-            assert!((a - b).abs() <= F32_TOLERANCE * b.abs().max(1.0), "{name}: {a} {b}");
-        }
-    }
+/// Every failure of every case, a line each.
+fn failures(cases: &[Case], configurations: &[Configuration]) -> Vec<String> {
+    let each = cases.iter().flat_map(|case| {
+        configurations.iter().filter_map(move |&(check, target, optimize)| {
+            check(case, Options { target, optimize, strip: true }).err()
+        })
+    });
+    each.collect()
 }
 
 #[test]
 fn every_backend_gives_tensorflows_numbers() {
-    let models = vectors();
-    assert!(models.len() >= 30, "the golden vectors are missing");
-    for case in &models {
-        run::<Scalar>(case, Target::Portable, true);
-        run::<Scalar>(case, Target::Portable, false);
-        run::<Wide>(case, Target::Portable, true);
-        run::<CortexM>(case, Target::CortexM, true);
-        run::<CortexM>(case, Target::Portable, true);
-    }
+    let cases = committed_cases();
+    assert!(cases.len() >= 400, "the golden vectors are missing");
+    let failures = failures(&cases, &CONFIGURATIONS);
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn the_samples_beside_the_workspace_are_met() {
+    let Some(shared) = shared_folder() else {
+        println!("skipped: there is no folder `shared` beside the workspace");
+        return;
+    };
+    let cases = shared_cases(&shared);
+    assert!(cases.len() >= 40, "{} samples only in {}", cases.len(), shared.display());
+    let failures = failures(&cases, &CONFIGURATIONS);
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
 }
 
 #[test]
 fn broken_models_are_refused_without_a_panic() {
-    let model = vectors().into_iter().find(|p| p.ends_with("autoencoder_i8.tflite")).unwrap();
-    let bytes = std::fs::read(model).unwrap();
+    let cases = committed_cases();
+    let model = cases.into_iter().find(|case| case.name == "autoencoder_i8");
+    let bytes = model.expect("a committed vector").model;
     let import = |bytes: &[u8]| {
         if let Ok(graph) = tflite::read(bytes) {
             // What is accepted is well formed; exporting it may still be refused.

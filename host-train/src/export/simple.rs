@@ -30,7 +30,7 @@ pub(super) fn activation_table(activation: Activation, from: Affine, to: Affine)
     match activation {
         Activation::Linear | Activation::Relu | Activation::Relu6 | Activation::ReluN1To1 => {
             let (min, max) = clamp(activation, to);
-            lookup::requantize(from, to, min, max)
+            lookup::relu(from, to, min, max)
         }
         Activation::LeakyRelu { alpha } => lookup::leaky_relu(from, to, alpha),
         Activation::Elu { alpha } => lookup::real(from, to, |x| lookup::elu(x, alpha)),
@@ -175,7 +175,7 @@ impl<'g> Lowering<'g> {
         let (x, y) = (self.input(node, 0)?, &self.graph[node.outputs[0]]);
         let (opcode, codes) = match (x.dtype, y.dtype) {
             (DType::I8, DType::I8) => {
-                let table = lookup::requantize(affine(x)?, affine(y)?, i8::MIN, i8::MAX);
+                let table = lookup::requantize(affine(x)?, affine(y)?);
                 return self.table(node, &table);
             }
             (DType::F32, DType::I8) => (opcode::QUANTIZE, affine(y)?),

@@ -48,9 +48,19 @@ pub fn hard_swish(x: f32) -> f32 {
     x * (x + 3.0).clamp(0.0, 6.0) / 6.0
 }
 
-/// QUANTIZE from int8, RELU and its kin: requantise and clamp to `min..=max` codes.
-pub fn requantize(input: Affine, output: Affine, min: i8, max: i8) -> Table {
-    let by = Multiplier::from_real(f64::from(input.scale) / f64::from(output.scale));
+/// QUANTIZE from int8: requantise.
+pub fn requantize(input: Affine, output: Affine) -> Table {
+    rescaled(f64::from(input.scale) / f64::from(output.scale), input, output, i8::MIN, i8::MAX)
+}
+
+/// RELU and its kin: requantise and clamp to `min..=max` codes. TFLite divides
+/// the scales in f32 here, in f64 for QUANTIZE.
+pub fn relu(input: Affine, output: Affine, min: i8, max: i8) -> Table {
+    rescaled(f64::from(input.scale / output.scale), input, output, min, max)
+}
+
+fn rescaled(ratio: f64, input: Affine, output: Affine, min: i8, max: i8) -> Table {
+    let by = Multiplier::from_real(ratio);
     tabulate(|code| {
         let centred = i32::from(code) - input.zero_point;
         let moved = multiply_by_quantized(centred, by.mantissa, by.shift);

@@ -1,0 +1,220 @@
+"""Operators that move elements, shape arithmetic, and models of several inputs and outputs."""
+
+from flatbuffer import ACTIVATIONS, FLOAT, INT8
+from linear import conv
+
+
+def concatenation():
+    def concat(axis, *shapes):
+        def build(b):
+            out = list(shapes[0])
+            out[axis] = sum(shape[axis] for shape in shapes)
+            y = b.op("CONCATENATION", [b.input(shape) for shape in shapes], out, axis=axis)
+            return b.finish(y)
+        return build
+
+    yield "concat_channels", concat(3, (1, 3, 4, 2), (1, 3, 4, 5))
+    yield "concat_columns", concat(2, (1, 3, 4, 2), (1, 3, 1, 2))
+    yield "concat_rows", concat(1, (1, 3, 4, 2), (1, 2, 4, 2), (1, 1, 4, 2))
+    yield "concat_batch", concat(0, (1, 3, 4, 2), (2, 3, 4, 2))
+    yield "concat_last", concat(-1, (2, 5), (2, 3))
+    yield "concat_four", concat(2, *[(1, 2, width) for width in (1, 2, 3, 4)])
+
+    def rescaled(b):
+        """As the converter does: QUANTIZE in front of what has another scale."""
+        x, y = b.input((1, 3, 4, 2), 1 / 30, 5), b.input((1, 3, 4, 3), 1 / 70, -20)
+        if b.int8:
+            y = b.op("QUANTIZE", [y], (1, 3, 4, 3), 1 / 30, 5)
+        return b.finish(b.op("CONCATENATION", [x, y], (1, 3, 4, 5), 1 / 30, 5, axis=3))
+
+    def constant(b):
+        x, y = b.input((1, 3, 4, 2), 1 / 30, 5), b.constant((1, 3, 4, 2), 1 / 30, 5)
+        return b.finish(b.op("CONCATENATION", [y, x], (1, 3, 4, 4), axis=3))
+
+    def twice(b):
+        x = b.input((1, 3, 4, 2))
+        return b.finish(b.op("CONCATENATION", [x, x], (1, 3, 8, 2), axis=2))
+
+    yield "concat_scales", rescaled
+    yield "concat_constant", constant
+    yield "concat_twice", twice
+
+
+def padding():
+    def pad(name, shape, cells, mode=None, filled=False):
+        def build(b):
+            x = b.input(shape)
+            out = [e + before + after for e, (before, after) in zip(shape, cells)]
+            inputs = [x, b.ints(cells)]
+            if filled:
+                inputs.append(b.constant((1,), *b.scale_of(x)))
+            options = {} if mode is None else {"mode": mode}
+            return b.finish(b.op(name, inputs, out, **options))
+        return build
+
+    yield "pad", pad("PAD", (1, 4, 5, 3), [(0, 0), (1, 2), (3, 0), (0, 0)])
+    yield "pad_all_axes", pad("PAD", (2, 3, 2, 2), [(1, 0), (0, 1), (2, 1), (1, 3)])
+    yield "pad_rank_2", pad("PAD", (3, 4), [(0, 2), (1, 1)])
+    yield "padv2", pad("PADV2", (1, 4, 5, 3), [(0, 0), (2, 1), (0, 3), (0, 0)], filled=True)
+    yield "padv2_channels", pad("PADV2", (1, 2, 3, 4), [(0, 0), (0, 0), (1, 0), (2, 1)], filled=True)
+    yield "mirror_pad_reflect", pad("MIRROR_PAD", (1, 4, 5, 3), [(0, 0), (3, 2), (1, 4), (0, 0)], mode=0)
+    yield "mirror_pad_symmetric", pad("MIRROR_PAD", (1, 4, 5, 3), [(0, 0), (4, 1), (2, 5), (0, 0)], mode=1)
+    yield "mirror_pad_one_side", pad("MIRROR_PAD", (1, 3, 3, 2), [(0, 0), (0, 2), (0, 0), (0, 0)], mode=0)
+
+
+def shapes():
+    def reshape(shape, to, wanted=None, option=False):
+        def build(b):
+            x = b.input(shape)
+            if option:
+                return b.finish(b.op("RESHAPE", [x], to, newShape=list(to)))
+            return b.finish(b.op("RESHAPE", [x, b.ints(wanted or to)], to, newShape=list(wanted or to)))
+        return build
+
+    yield "reshape", reshape((1, 4, 3, 2), (1, 24))
+    yield "reshape_inferred", reshape((2, 3, 4), (2, 2, 6), [2, -1, 6])
+    yield "reshape_by_option", reshape((1, 12), (1, 2, 3, 2), option=True)
+
+    def squeeze(shape, axes, to):
+        return lambda b: b.finish(b.op("SQUEEZE", [b.input(shape)], to, squeezeDims=axes))
+
+    yield "squeeze", squeeze((1, 1, 5, 3), [1], (1, 5, 3))
+    yield "squeeze_all", squeeze((1, 4, 1, 3), [], (4, 3))
+    yield "squeeze_last", squeeze((2, 6, 1), [-1], (2, 6))
+
+    def expand(axis, to):
+        return lambda b: b.finish(b.op("EXPAND_DIMS", [b.input((2, 5)), b.ints([axis])], to))
+
+    yield "expand_dims", expand(1, (2, 1, 5))
+    yield "expand_dims_last", expand(-1, (2, 5, 1))
+
+    def slices(shape, begin, size, to):
+        return lambda b: b.finish(b.op("SLICE", [b.input(shape), b.ints(begin), b.ints(size)], to))
+
+    yield "slice", slices((1, 6, 5, 4), [0, 2, 1, 1], [1, 3, 4, 2], (1, 3, 4, 2))
+    yield "slice_to_end", slices((1, 6, 5, 4), [0, 1, 0, 2], [-1, -1, 3, -1], (1, 5, 3, 2))
+    yield "slice_rank_2", slices((4, 7), [1, 3], [2, 4], (2, 4))
+
+    def strided(shape, begin, end, strides, to, **masks):
+        return lambda b: b.finish(b.op(
+            "STRIDED_SLICE", [b.input(shape), b.ints(begin), b.ints(end), b.ints(strides)], to, **masks))
+
+    yield "strided_slice", strided((1, 7, 6, 3), [0, 1, 0, 0], [1, 7, 6, 3], [1, 2, 3, 1], (1, 3, 2, 3))
+    yield "strided_slice_masks", strided(
+        (1, 7, 6, 3), [0, 5, 2, 1], [0, 6, -1, 0], [1, 1, 1, 1], (1, 6, 3, 2), beginMask=0b0011, endMask=0b1001)
+    yield "strided_slice_reversed", strided(
+        (1, 5, 4, 2), [0, -1, 0, 0], [1, 0, 4, 2], [1, -2, 1, 1], (1, 3, 4, 2), endMask=0b0010)
+    yield "strided_slice_shrunk", strided(
+        (2, 5, 4, 3), [0, -2, 0, 0], [2, 0, 4, 3], [1, 1, 1, 1], (2, 4, 3), shrinkAxisMask=0b0010)
+    yield "strided_slice_fewer", strided((3, 5, 4), [1], [3], [1], (2, 5, 4))
+
+    def transpose(shape, perm):
+        return lambda b: b.finish(b.op(
+            "TRANSPOSE", [b.input(shape), b.ints(perm)], [shape[i] for i in perm]))
+
+    yield "transpose_to_nchw", transpose((1, 3, 4, 5), [0, 3, 1, 2])
+    yield "transpose_to_nhwc", transpose((1, 5, 3, 4), [0, 2, 3, 1])
+    yield "transpose_reversed", transpose((2, 3, 4, 5), [3, 2, 1, 0])
+    yield "transpose_matrix", transpose((4, 7), [1, 0])
+    yield "transpose_rank_3", transpose((2, 3, 5), [2, 0, 1])
+    yield "transpose_rank_5", transpose((1, 2, 3, 2, 4), [0, 3, 1, 4, 2])
+
+    def tile(shape, multiples):
+        return lambda b: b.finish(b.op(
+            "TILE", [b.input(shape), b.ints(multiples)], [e * m for e, m in zip(shape, multiples)]))
+
+    yield "tile", tile((1, 3, 2, 2), [1, 2, 3, 1])
+    yield "tile_channels", tile((1, 2, 2, 3), [2, 1, 1, 2])
+    yield "tile_vector", tile((5,), [3])
+
+
+def several():
+    def two_in_two_out(b):
+        x, y = b.input((1, 4, 5, 3), 1 / 50, -5), b.input((1, 4, 5, 3), 1 / 70, 9)
+        total = b.op("ADD", [x, y], (1, 4, 5, 3), 1 / 30, 2)
+        product = b.op("MUL", [y, total], (1, 4, 5, 3), 1 / 25, -7)
+        return b.finish(product, total)
+
+    def inner_output(b):
+        x = b.input((1, 6, 6, 2))
+        first = conv(b, x, 3, (3, 3), fused="RELU")
+        second = conv(b, first, 2, (3, 3), strides=(2, 2))
+        return b.finish(second, first)
+
+    def three_in(b):
+        x, y = b.input((1, 3, 4, 2), 1 / 30, 1), b.input((1, 3, 4, 1), 1 / 30, 1)
+        z = b.input((1, 1, 1, 3), 1 / 60, -11)
+        joined = b.op("CONCATENATION", [x, y], (1, 3, 4, 3), axis=3)
+        return b.finish(b.op("ADD", [joined, z], (1, 3, 4, 3), 1 / 25, 0))
+
+    def reused(b):
+        """The input is read after the first layer has run, and by two layers."""
+        x = b.input((1, 5, 5, 3), 1 / 50, 3)
+        y = b.op("RELU", [x], (1, 5, 5, 3))
+        z = b.op("MUL", [x, y], (1, 5, 5, 3), 1 / 40, -20)
+        return b.finish(b.op("SUB", [z, x], (1, 5, 5, 3), 1 / 30, 5))
+
+    yield "two_in_two_out", two_in_two_out
+    yield "inner_output", inner_output
+    yield "three_in", three_in
+    yield "input_reused", reused
+
+
+def shape_arithmetic():
+    """Integers computed from the shape of the input, as dynamic models do; folded at import."""
+    ints = lambda b, name, inputs, shape, **how: b.node(name, inputs, b.tensor(shape, 2), **how)
+
+    def packed(b):
+        x = b.input((1, 4, 3, 2))
+        shape = ints(b, "SHAPE", [x], [4], outType=2)
+        batch = ints(b, "STRIDED_SLICE", [shape, b.ints([0]), b.ints([1]), b.ints([1])], [], shrinkAxisMask=1)
+        wanted = ints(b, "PACK", [batch, b.ints(12), b.ints(2)], [3], valuesCount=3)
+        return b.finish(b.op("RESHAPE", [x, wanted], (1, 12, 2)))
+
+    def doubled(b):
+        x = b.input((1, 3, 4, 2))
+        shape = ints(b, "SHAPE", [x], [4], outType=2)
+        rows = ints(b, "SLICE", [shape, b.ints([1]), b.ints([2])], [2])
+        size = ints(b, "MUL", [rows, b.ints([2, 3])], [2])
+        size = ints(b, "ADD", [size, b.ints(1)], [2])
+        size = ints(b, "SUB", [size, b.ints(1)], [2])
+        return b.finish(b.op("RESIZE_NEAREST_NEIGHBOR", [x, size], (1, 6, 12, 2)))
+
+    def gathered(b):
+        x = b.input((1, 4, 3, 2))
+        shape = ints(b, "SHAPE", [x], [4], outType=2)
+        rest = ints(b, "GATHER", [shape, b.ints([1, 2])], [2])
+        flat = ints(b, "REDUCE_PROD", [rest, b.ints([0])], [1], keepDims=True)
+        wanted = ints(b, "CONCATENATION", [b.ints([1]), flat, b.ints([2])], [3])
+        return b.finish(b.op("RESHAPE", [x, wanted], (1, 12, 2)))
+
+    def tiled(b):
+        x = b.input((1, 2, 1, 3))
+        ones = ints(b, "FILL", [b.ints([4]), b.ints(1)], [4])
+        more = ints(b, "MAXIMUM", [ones, b.ints([1, 1, 2, 1])], [4])
+        less = ints(b, "MINIMUM", [more, b.ints([5, 5, 5, 1])], [4])
+        multiples = ints(b, "FLOOR_DIV", [ints(b, "MUL", [less, b.ints([4, 4, 8, 4])], [4]), b.ints([4, 4, 4, 4])], [4])
+        return b.finish(b.op("TILE", [x, multiples], (1, 2, 4, 3)))
+
+    def expanded(b):
+        x = b.input((2, 6))
+        length = ints(b, "STRIDED_SLICE", [ints(b, "SHAPE", [x], [2], outType=2), b.ints([1]), b.ints([2]), b.ints([1])], [], shrinkAxisMask=1)
+        half = ints(b, "FLOOR_DIV", [length, b.ints(2)], [])
+        vector = ints(b, "EXPAND_DIMS", [half, b.ints(0)], [1])
+        begin = ints(b, "CONCATENATION", [b.ints([0]), vector], [2])
+        size = ints(b, "CONCATENATION", [b.ints([2]), vector], [2])
+        return b.finish(b.op("SLICE", [x, begin, size], (2, 3)))
+
+    yield "shape_packed", packed
+    yield "shape_doubled", doubled
+    yield "shape_gathered", gathered
+    yield "shape_tiled", tiled
+    yield "shape_expanded", expanded
+
+
+def cases():
+    yield from concatenation()
+    yield from padding()
+    yield from shapes()
+    yield from several()
+    yield from shape_arithmetic()

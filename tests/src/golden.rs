@@ -1,0 +1,166 @@
+//! Golden vectors: models of TensorFlow with inputs and the outputs that it computes.
+//!
+//! The committed ones are made by `tests/golden/generate.py`; the samples of a
+//! folder `shared` beside the workspace are read when it is there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use host_train::export::{Options, export};
+use host_train::import::tflite;
+use host_train::runner::AlignedBytes;
+use microconv::backend::Backend;
+use microconv::model::DType;
+use microconv::{Model, Session};
+
+mod arrays;
+mod shared;
+
+use arrays::{Archive, Array};
+pub use shared::{shared_cases, shared_folder};
+
+/// A model with what goes in and what has to come out.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Name for messages.
+    pub name: String,
+    /// The `.tflite`.
+    pub model: Vec<u8>,
+    /// Inputs and expected outputs, in the model's order.
+    pub runs: Vec<Run>,
+}
+
+/// One inference.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Bytes of each input.
+    pub inputs: Vec<Vec<u8>>,
+    /// Bytes of each output.
+    pub expected: Vec<Vec<u8>>,
+}
+
+impl Case {
+    fn new(name: &str, model: Vec<u8>, inputs: &[Array], expected: &[Array]) -> Self {
+        let runs = inputs.first().map_or(0, |input| input.runs);
+        let part = |arrays: &[Array], run| arrays.iter().map(|a| a.run(run).to_vec()).collect();
+        let runs =
+            (0..runs).map(|run| Run { inputs: part(inputs, run), expected: part(expected, run) });
+        Self { name: name.to_owned(), model, runs: runs.collect() }
+    }
+
+    /// Exports the model and runs it on backend `B`.
+    ///
+    /// # Errors
+    /// Names the step that failed, or the first output that is not as expected.
+    pub fn check<B: Backend>(&self, options: Options) -> Result<(), String> {
+        let what = format!(
+            "{} on {} ({}, optimize {})",
+            self.name,
+            B::NAME,
+            options.target,
+            options.optimize
+        );
+        self.compare::<B>(options).map_err(|why| format!("{what}: {why}"))
+    }
+
+    fn compare<B: Backend>(&self, options: Options) -> Result<(), String> {
+        let graph = tflite::read(&self.model).map_err(|error| format!("import: {error}"))?;
+        let exported = export(&graph, options).map_err(|error| format!("export: {error}"))?;
+        let blob = AlignedBytes::copy_of(&exported.blob);
+        let model = Model::from_bytes(blob.as_slice()).map_err(|error| format!("load: {error}"))?;
+        let mut arena = AlignedBytes::zeros(model.arena_bytes());
+        let mut session = Session::<B>::with_backend(model, arena.as_mut_slice())
+            .map_err(|error| format!("arena: {error}"))?;
+        if self.runs.is_empty() {
+            return Err("there is no run".into());
+        }
+        for (index, run) in self.runs.iter().enumerate() {
+            let got = infer(&mut session, run)?;
+            for (output, (got, expected)) in got.iter().zip(&run.expected).enumerate() {
+                let exact = session.model().output(output).dtype != DType::F32;
+                same(got, expected, exact)
+                    .map_err(|why| format!("run {index}, output {output}: {why}"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Fills the inputs, runs, and copies the outputs.
+fn infer<B: Backend>(session: &mut Session<'_, '_, B>, run: &Run) -> Result<Vec<Vec<u8>>, String> {
+    let (inputs, outputs) = (session.model().inputs(), session.model().outputs());
+    if (inputs, outputs) != (run.inputs.len(), run.expected.len()) {
+        return Err(format!("the model has {inputs} inputs and {outputs} outputs"));
+    }
+    for (i, bytes) in run.inputs.iter().enumerate() {
+        let input = session.input_bytes(i);
+        if input.len() != bytes.len() {
+            return Err(format!("input {i} takes {} bytes, not {}", input.len(), bytes.len()));
+        }
+        input.copy_from_slice(bytes);
+    }
+    session.run();
+    Ok((0..outputs).map(|i| session.output_bytes(i).to_vec()).collect())
+}
+
+/// Relative error that a float output may have, absolute below one.
+///
+/// Sums of up to a few hundred products are added in another order, and the
+/// functions behind sigmoid, tanh and softmax are another library's: some ulp each.
+pub const F32_TOLERANCE: f32 = 1e-5;
+
+/// Compares bytes exactly, or as floats within [`F32_TOLERANCE`].
+///
+/// # Errors
+/// Says where the first difference is.
+pub fn same(got: &[u8], expected: &[u8], exact: bool) -> Result<(), String> {
+    if got.len() != expected.len() {
+        return Err(format!("{} bytes, expected {}", got.len(), expected.len()));
+    }
+    if exact {
+        let differ = got.iter().zip(expected).filter(|(a, b)| a != b).count();
+        return match got.iter().zip(expected).position(|(a, b)| a != b) {
+            None => Ok(()),
+            Some(at) => Err(format!(
+                "{differ} of {} differ, first at {at}: {} instead of {}",
+                got.len(),
+                got[at].cast_signed(),
+                expected[at].cast_signed()
+            )),
+        };
+    }
+    let floats = |bytes: &[u8]| bytemuck::pod_collect_to_vec::<u8, f32>(bytes);
+    for (at, (a, b)) in floats(got).into_iter().zip(floats(expected)).enumerate() {
+        // A NaN on either side is no agreement.
+        if (a - b).abs() > F32_TOLERANCE * b.abs().max(1.0) || a.is_nan() || b.is_nan() {
+            return Err(format!("value {at} is {a} instead of {b}"));
+        }
+    }
+    Ok(())
+}
+
+/// The committed vectors, by name.
+///
+/// # Panics
+/// When a file of the folder cannot be read: the tree is not whole.
+pub fn committed_cases() -> Vec<Case> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/vectors");
+    files(&folder, "tflite").iter().map(|path| committed(path)).collect()
+}
+
+fn committed(path: &Path) -> Case {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let mut archive = Archive::open(&path.with_extension("npz"));
+    let (inputs, expected) = (archive.series("input"), archive.series("expected"));
+    Case::new(&name, fs::read(path).expect("a model that was listed"), &inputs, &expected)
+}
+
+/// Files of a folder with this extension, sorted.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder of vectors");
+    let paths = entries.map(|entry| entry.expect("a readable folder").path());
+    let mut paths: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|e| e == extension)).collect();
+    paths.sort();
+    paths
+}
