@@ -205,6 +205,23 @@ def shape_arithmetic():
         size = ints(b, "CONCATENATION", [b.ints([2]), vector], [2])
         return b.finish(b.op("SLICE", [x, begin, size], (2, 3)))
 
+    def summed(b):
+        x = b.input((1, 4, 3, 2))
+        shape = ints(b, "SHAPE", [x], [4], outType=2)
+        rows = ints(b, "SUM", [ints(b, "SLICE", [shape, b.ints([1]), b.ints([1])], [1]), b.ints([0])], [1], keepDims=True)
+        wide = b.node("CAST", [rows], b.tensor([1], 4), inDataType=2, outDataType=4)
+        narrow = ints(b, "CAST", [wide], [1], inDataType=4, outDataType=2)
+        flat = ints(b, "RESHAPE", [ints(b, "SQUEEZE", [narrow], [], squeezeDims=[0]), b.ints([1])], [1], newShape=[1])
+        wanted = ints(b, "CONCATENATION", [b.ints([1]), flat, b.ints([6])], [3])
+        return b.finish(b.op("RESHAPE", [x, wanted], (1, 4, 6)))
+
+    def broadcast(b):
+        x = b.input((1, 1, 3, 2))
+        multiples = ints(b, "BROADCAST_ARGS", [b.ints([1, 2, 1, 1]), b.ints([1, 1, 2, 1])], [4])
+        return b.finish(b.op("TILE", [x, multiples], (1, 2, 6, 2)))
+
+    yield "shape_summed", summed
+    yield "shape_broadcast", broadcast
     yield "shape_packed", packed
     yield "shape_doubled", doubled
     yield "shape_gathered", gathered

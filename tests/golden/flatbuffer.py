@@ -119,6 +119,20 @@ class Builder:
         number = getattr(schema.BuiltinOperator, name)
         if version is None:
             version = VERSIONS.get(name, (1, 2))[self.int8]
+        operator = self.operator(number, inputs, output, version)
+        if name not in NO_OPTIONS:
+            default = "".join(word.capitalize() for word in name.split("_")) + "Options"
+            table = OPTIONS.get(name, default)
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, table)
+            operator.builtinOptions = getattr(schema, table + "T")()
+            for key, value in options.items():
+                if not hasattr(operator.builtinOptions, key):
+                    raise KeyError(f"{table} has no {key}")
+                setattr(operator.builtinOptions, key, value)
+        return output
+
+    def operator(self, number, inputs, output, version=1):
+        """Appends an operator by its number, without options."""
         found = [c.builtinCode == number and c.version == version for c in self.model.operatorCodes]
         if True not in found:
             code = schema.OperatorCodeT()
@@ -129,17 +143,8 @@ class Builder:
         operator = schema.OperatorT()
         operator.opcodeIndex = found.index(True)
         operator.inputs, operator.outputs = list(inputs), [output]
-        if name not in NO_OPTIONS:
-            default = "".join(word.capitalize() for word in name.split("_")) + "Options"
-            table = OPTIONS.get(name, default)
-            operator.builtinOptionsType = getattr(schema.BuiltinOptions, table)
-            operator.builtinOptions = getattr(schema, table + "T")()
-            for key, value in options.items():
-                if not hasattr(operator.builtinOptions, key):
-                    raise KeyError(f"{table} has no {key}")
-                setattr(operator.builtinOptions, key, value)
         self.graph.operators.append(operator)
-        return output
+        return operator
 
     def op(self, name, inputs, shape, scale=None, zero=None, kind=None, **options):
         """As `node`, with a new activation; the scale of the first input unless given."""

@@ -10,6 +10,8 @@ Each case is `<name>_f32` and `<name>_i8`: a `.tflite` and an `.npz` (`input0`, 
 `elementwise.py` and `arrange.py` hold operators one by one, as a flatbuffer
 written here (`flatbuffer.py`), with scales and options that the converter
 seldom chooses. `reference.py` says which reference an expected output comes from.
+Beside the folder, `builtins_*.tflite` name every builtin operator: the test asks
+the importer which of them it takes, and wants a vector for each.
 """
 
 import os
@@ -27,7 +29,7 @@ import arrange
 import elementwise
 import keras_models
 import linear
-from flatbuffer import FLOAT, Builder, parse
+from flatbuffer import FLOAT, INT32, Builder, parse, schema
 from reference import DTYPES, expected
 
 RUNS = 3
@@ -79,6 +81,17 @@ def every_case():
         yield f"{name}_i8", lambda build=build, name=name: build(Builder(True, zlib.crc32(name.encode())))
 
 
+def every_builtin(integers):
+    """A model that cannot run: each builtin operator once, reading one tensor."""
+    b = Builder(False, 0)
+    x = b.ints([1]) if integers else b.input((1, 2, 2, 1))
+    b.input((1, 1), kind=FLOAT)
+    numbers = [v for k, v in vars(schema.BuiltinOperator).items() if k.isupper() and v < 162]
+    for number in sorted(numbers):
+        b.operator(number, [x], b.tensor([1], INT32 if integers else FLOAT))
+    return b.finish(x)
+
+
 def main(folder, *wanted):
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -90,6 +103,9 @@ def main(folder, *wanted):
             write(folder, name, blob())
         except Exception as error:
             refused.append(f"{name}: {error}")
+    if not wanted:
+        for kind in ("f32", "i32"):
+            (folder.parent / f"builtins_{kind}.tflite").write_bytes(every_builtin(kind == "i32"))
     for line in refused:
         print("refused:", line, file=sys.stderr)
     sys.exit(1 if refused else 0)

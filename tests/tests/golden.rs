@@ -1,5 +1,8 @@
 //! TensorFlow's models, imported and run: int8 equals TFLite's reference kernels bit for bit.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use conformance::golden::{Case, committed_cases, shared_cases, shared_folder};
 use host_train::export::{Options, Target, export};
 use host_train::import::tflite;
@@ -34,6 +37,50 @@ fn every_backend_gives_tensorflows_numbers() {
     assert!(cases.len() >= 400, "the golden vectors are missing");
     let failures = failures(&cases, &CONFIGURATIONS);
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// The builtins that the importer does not refuse as such, out of a model that
+/// holds each of them once.
+fn claimed(file: &str) -> BTreeSet<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(file);
+    let description = tflite::describe(&std::fs::read(path).unwrap()).unwrap();
+    let refused = |label: &str| {
+        description.problems.iter().any(|p| p.starts_with(label) && p.contains("not supported"))
+    };
+    let names = description.operators.iter().filter(|o| {
+        let label = format!("operator {} ({}", o.index, o.name);
+        !refused(&label)
+    });
+    names.map(|o| o.name.clone()).collect()
+}
+
+/// The operators of the committed vectors that read or write tensors of this type.
+fn proven(cases: &[Case], kind: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for case in cases {
+        for operator in tflite::describe(&case.model).unwrap().operators {
+            let data = operator.inputs.iter().flatten().chain(&operator.outputs);
+            // Weights and shapes do not make an operator one of their type.
+            if data.filter(|tensor| !tensor.constant).any(|tensor| tensor.kind == kind) {
+                names.insert(operator.name);
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn every_operator_that_the_importer_takes_has_vectors() {
+    let (cases, operators) = (committed_cases(), claimed("builtins_f32.tflite"));
+    assert!(operators.len() >= 37, "{operators:?}");
+    for kind in ["float32", "int8"] {
+        let missing: Vec<_> = operators.difference(&proven(&cases, kind)).cloned().collect();
+        assert!(missing.is_empty(), "no {kind} vector of {missing:?}");
+    }
+    let arithmetic = claimed("builtins_i32.tflite");
+    assert!(arithmetic.len() >= 19, "{arithmetic:?}");
+    let missing: Vec<_> = arithmetic.difference(&proven(&cases, "int32")).cloned().collect();
+    assert!(missing.is_empty(), "no vector of shape arithmetic with {missing:?}");
 }
 
 #[test]
