@@ -128,6 +128,39 @@ def shapes():
     yield "tile_vector", tile((5,), [3])
 
 
+def more_shapes():
+    def pack(axis, to):
+        def build(b):
+            x, y = b.input((2, 3, 4)), b.input((2, 3, 4))
+            return b.finish(b.op("PACK", [x, y], to, version=1, valuesCount=2, axis=axis))
+        return build
+
+    yield "pack", pack(1, (2, 2, 3, 4))
+    yield "pack_last", pack(-1, (2, 3, 4, 2))
+
+    def broadcast_to(shape, to):
+        return lambda b: b.finish(b.op("BROADCAST_TO", [b.input(shape), b.ints(to)], to))
+
+    yield "broadcast_to", broadcast_to((1, 4, 1, 3), (2, 4, 5, 3))
+    yield "broadcast_to_rank", broadcast_to((1, 3), (2, 4, 3))
+
+    def filled(b):
+        x = b.input((1, 2, 3, 2))
+        value = b.constant((), *b.scale_of(x))
+        border = b.op("FILL", [b.ints([1, 2, 1, 2]), value], (1, 2, 1, 2), *b.scale_of(x), version=3)
+        return b.finish(b.op("CONCATENATION", [x, border], (1, 2, 4, 2), axis=2))
+
+    def ranked(b):
+        x = b.input((2, 3, 4))
+        rank = b.node("RANK", [x], b.tensor([], 2), version=1)
+        last = b.node("SUB", [rank, b.ints(1)], b.tensor([], 2), version=1)
+        order = b.node("RANGE", [last, b.ints(-1), b.ints(-1)], b.tensor([3], 2), version=1)
+        return b.finish(b.op("TRANSPOSE", [x, order], (4, 3, 2)))
+
+    yield "fill_data", filled
+    yield "rank_range", ranked
+
+
 def several():
     def two_in_two_out(b):
         x, y = b.input((1, 4, 5, 3), 1 / 50, -5), b.input((1, 4, 5, 3), 1 / 70, 9)
@@ -199,7 +232,8 @@ def shape_arithmetic():
     def expanded(b):
         x = b.input((2, 6))
         length = ints(b, "STRIDED_SLICE", [ints(b, "SHAPE", [x], [2], outType=2), b.ints([1]), b.ints([2]), b.ints([1])], [], shrinkAxisMask=1)
-        half = ints(b, "FLOOR_DIV", [length, b.ints(2)], [])
+        half = ints(b, "ADD", [ints(b, "FLOOR_MOD", [length, b.ints(4)], []),
+                               ints(b, "FLOOR_DIV", [length, b.ints(5)], [])], [])
         vector = ints(b, "EXPAND_DIMS", [half, b.ints(0)], [1])
         begin = ints(b, "CONCATENATION", [b.ints([0]), vector], [2])
         size = ints(b, "CONCATENATION", [b.ints([2]), vector], [2])
@@ -233,5 +267,6 @@ def cases():
     yield from concatenation()
     yield from padding()
     yield from shapes()
+    yield from more_shapes()
     yield from several()
     yield from shape_arithmetic()

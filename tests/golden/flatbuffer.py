@@ -26,7 +26,7 @@ OPTIONS = {
 }
 NO_OPTIONS = {
     "ELU", "LOGISTIC", "PRELU", "RELU", "RELU6", "RELU_N1_TO_1", "TANH",
-    "MAXIMUM", "MINIMUM", "HARD_SWISH", "BROADCAST_ARGS",
+    "MAXIMUM", "MINIMUM", "HARD_SWISH", "BROADCAST_ARGS", "BROADCAST_TO",
 }
 
 
@@ -166,5 +166,5 @@ VERSIONS = {
     "QUANTIZE": (1, 2), "DEQUANTIZE": (2, 2), "RELU_N1_TO_1": (1, 1),
     "SHAPE": (1, 1), "PACK": (1, 1), "FILL": (1, 1), "CAST": (1, 1), "GATHER": (1, 1),
     "REDUCE_PROD": (1, 1), "SUM": (1, 1), "MAXIMUM": (1, 1), "MINIMUM": (1, 1),
-    "FLOOR_DIV": (1, 1), "BROADCAST_ARGS": (1, 1), "RELU": (1, 2), "RELU6": (1, 2),
+    "FLOOR_DIV": (1, 1), "FLOOR_MOD": (1, 1), "BROADCAST_ARGS": (1, 1), "BROADCAST_TO": (2, 2), "RELU": (1, 2), "RELU6": (1, 2),
 }
