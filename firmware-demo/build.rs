@@ -61,6 +61,14 @@ fn configure() -> Result<(), String> {
     }
     println!("cargo:rerun-if-changed={}", model.display());
     println!("cargo:rustc-env=MICROCONV_MODEL_FILE={}", model.display());
+    // The blobs that `layers` measures, one after the other; a blob is a pack of one.
+    println!("cargo:rerun-if-env-changed=MICROCONV_PACK");
+    let pack = match env::var_os("MICROCONV_PACK").filter(|path| !path.is_empty()) {
+        Some(path) => PathBuf::from(path),
+        None => model,
+    };
+    println!("cargo:rerun-if-changed={}", pack.display());
+    println!("cargo:rustc-env=MICROCONV_PACK_FILE={}", pack.display());
     println!("cargo:rustc-env=MICROCONV_BOARD_NAME={board}");
     println!("cargo:rustc-env=MICROCONV_SELFTEST_BYTES={bytes}");
     if bare {

@@ -19,7 +19,7 @@ use crate::{
 pub(crate) struct Arguments {
     /// A folder of firmware-demo/boards.
     board: String,
-    /// The program: firmware-demo, selftest or cycles.
+    /// The program: firmware-demo, cycles or layers.
     #[arg(long, default_value = "firmware-demo", value_name = "NAME")]
     bin: String,
     /// The blob to embed instead of the one that ships with the demo.
@@ -50,11 +50,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// # Errors
 /// The target cannot be installed or the build fails.
 pub(crate) fn build(board: &Board, bin: &str, model: Option<&Path>) -> Result<PathBuf> {
+    build_with(board, bin, "MICROCONV_MODEL", model)
+}
+
+/// [`build`], with the file to embed in the environment variable `variable`.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn build_with(
+    board: &Board,
+    bin: &str,
+    variable: &str,
+    embedded: Option<&Path>,
+) -> Result<PathBuf> {
     let mut cargo = board.cargo("build");
     cargo.args(["--quiet", "--package", "firmware-demo", "--bin", bin]);
-    if let Some(model) = model {
-        let path = model.canonicalize().with_context(|| model.display().to_string())?;
-        cargo.env("MICROCONV_MODEL", path);
+    if let Some(file) = embedded {
+        let path = file.canonicalize().with_context(|| file.display().to_string())?;
+        cargo.env(variable, path);
     }
     let built = if board.is_host() {
         cargo.arg("--release");

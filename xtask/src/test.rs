@@ -4,7 +4,7 @@ use std::{fs, time::Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::{board, firmware, process};
+use crate::{board, cycles, firmware, process};
 
 /// Boards with the memory for the demo, by core: M3, M4, M7, M33.
 const BOARDS: [&str; 4] = ["mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505"];
@@ -46,6 +46,7 @@ pub(crate) fn run() -> Result<()> {
     for name in BOARDS {
         steps.push(step(&format!("firmware on {name}"), move || same_bytes(name)));
     }
+    steps.push(step("instructions per layer on a Cortex-M4", cycles::gate));
     let (mut passed, mut failed) = (0, Vec::new());
     for (name, work) in steps {
         println!("== {name}");

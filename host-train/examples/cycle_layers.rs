@@ -1,0 +1,235 @@
+//! Makes the pack that `firmware-demo`'s `layers` program measures: one int8 blob
+//! after another, each of one layer of a list, with seeded weights.
+//!
+//! `cargo run -p host-train --no-default-features --example cycle_layers -- LIST.toml PACK`
+//!
+//! Prints a JSON array with an entry per blob: name, multiply-accumulates, scratch, arena and
+//! bytes of weights and tables.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use host_train::calibrate::Ranges;
+use host_train::export::{Options, Target, export};
+use host_train::graph::{Activation, DType, Graph, Op, Padding, ResizeMode, Tensor, TensorId};
+use host_train::inspect::summarize;
+use host_train::quantize::quantize;
+use host_train::runner::{AlignedBytes, parse, read_blob};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+#[derive(Deserialize)]
+struct List {
+    layer: Vec<Layer>,
+    #[serde(default)]
+    model: Vec<ModelFile>,
+}
+
+/// A layer as the list describes it; activations are `[rows, columns, channels]`.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Layer {
+    name: String,
+    operator: String,
+    input: [usize; 3],
+    outputs: Option<usize>,
+    #[serde(default = "one_by_one")]
+    kernel: [usize; 2],
+    #[serde(default = "one")]
+    stride: usize,
+    #[serde(default = "one")]
+    dilation: usize,
+    #[serde(default = "one")]
+    scale: usize,
+    #[serde(default)]
+    relu: bool,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn one_by_one() -> [usize; 2] {
+    [1, 1]
+}
+
+#[derive(Deserialize)]
+struct ModelFile {
+    name: String,
+    file: String,
+    macs: u64,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    name: String,
+    macs: u64,
+    scratch: usize,
+    arena: usize,
+    weights: usize,
+}
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args_os().skip(1);
+    let usage = "usage: cycle_layers LIST.toml PACK";
+    let list_path = arguments.next().context(usage)?;
+    let pack_path = arguments.next().context(usage)?;
+    let list_path = Path::new(&list_path);
+    let list: List = toml::from_str(&std::fs::read_to_string(list_path)?)?;
+    let (mut pack, mut entries) = (Vec::new(), Vec::new());
+    for (seed, layer) in list.layer.iter().enumerate() {
+        let graph = Builder::new(layer, seed as u64).build();
+        let graph = graph.with_context(|| layer.name.clone())?;
+        let options = |strip| Options { target: Target::CortexM, optimize: true, strip };
+        let noted = AlignedBytes::copy_of(&export(&graph, options(false))?.blob);
+        let blob = export(&graph, options(true))?.blob;
+        entries.push(entry(&layer.name, &noted, blob.len())?);
+        pack.extend(blob);
+    }
+    for model in &list.model {
+        let path = list_path.parent().unwrap_or(Path::new(".")).join(&model.file);
+        let blob = read_blob(&path)?;
+        let entry = entry(&model.name, &blob, blob.as_slice().len())?;
+        entries.push(Entry { macs: model.macs, ..entry });
+        pack.extend(blob.as_slice());
+    }
+    std::fs::write(&pack_path, pack)?;
+    println!("{}", serde_json::to_string(&entries)?);
+    Ok(())
+}
+
+fn entry(name: &str, blob: &AlignedBytes, weights: usize) -> Result<Entry> {
+    let summary = summarize(&parse(Path::new(name), blob)?);
+    Ok(Entry {
+        name: name.to_owned(),
+        macs: summary.macs,
+        scratch: summary.layers.iter().map(|layer| layer.scratch).max().unwrap_or_default(),
+        arena: summary.arena_bytes,
+        weights,
+    })
+}
+
+/// The float graph of a layer, its weights, and ranges that leave sums room on both sides.
+struct Builder<'a> {
+    layer: &'a Layer,
+    graph: Graph,
+    ranges: Ranges,
+    random: ChaCha8Rng,
+}
+
+impl<'a> Builder<'a> {
+    fn new(layer: &'a Layer, seed: u64) -> Self {
+        let random = ChaCha8Rng::seed_from_u64(seed);
+        Self { layer, graph: Graph::new(&layer.name), ranges: Ranges::new(), random }
+    }
+
+    fn input(&mut self, name: &str, bound: f32) -> TensorId {
+        let [h, w, c] = self.layer.input;
+        let id = self.graph.add_tensor(Tensor::activation(name, vec![1, h, w, c], DType::F32));
+        self.graph.inputs.push(id);
+        self.ranges.insert(name.into(), (-bound, 0.9 * bound));
+        id
+    }
+
+    fn values(&mut self, name: &str, shape: Vec<usize>) -> TensorId {
+        let count = shape.iter().product();
+        let values = (0..count).map(|_| self.random.random_range(-1.0..1.0f32)).collect();
+        self.graph.add_tensor(Tensor::constant_f32(name, shape, values))
+    }
+
+    /// An operator with weights of this shape and one bias per output.
+    fn linear(&mut self, op: Op, weights: Vec<usize>, outputs: usize) -> Result<Vec<TensorId>> {
+        let terms = weights.iter().product::<usize>() / outputs;
+        let (least, most) = (-(terms as f32).sqrt(), (terms as f32).sqrt());
+        let least = if self.layer.relu { 0.0 } else { least };
+        self.ranges.insert("y".into(), (least, most));
+        let x = self.input("x", 1.0);
+        let (weights, bias) = (self.values("weights", weights), self.values("bias", vec![outputs]));
+        Ok(self.graph.push("y", op, &[x, weights, bias])?)
+    }
+
+    fn build(mut self) -> Result<Graph> {
+        let outputs = match self.layer.operator.as_str() {
+            "conv2d" | "depthwise-conv2d" | "transposed-conv2d" | "dense" => self.weighted()?,
+            "add" | "concat" => {
+                let (a, b) = (self.input("a", 1.0), self.input("b", 1.5));
+                self.ranges.insert("y".into(), (-2.5, 2.2));
+                let op = if self.layer.operator == "add" {
+                    Op::Add { activation: Activation::Linear }
+                } else {
+                    self.ranges.insert("b".into(), (-1.0, 0.9));
+                    self.ranges.insert("y".into(), (-1.0, 0.9));
+                    Op::Concat { axis: 3 }
+                };
+                self.graph.push("y", op, &[a, b])?
+            }
+            _ => self.simple()?,
+        };
+        self.graph.outputs = outputs;
+        Ok(quantize(&self.graph, &self.ranges)?)
+    }
+
+    fn weighted(&mut self) -> Result<Vec<TensorId>> {
+        let &Layer { input: [h, w, channels], outputs, kernel, stride, dilation, relu, .. } =
+            self.layer;
+        let outputs = outputs.unwrap_or(channels);
+        let activation = if relu { Activation::Relu } else { Activation::Linear };
+        let (strides, dilation, padding) = ([stride; 2], [dilation; 2], Padding::Same);
+        let [kh, kw] = kernel;
+        match self.layer.operator.as_str() {
+            "conv2d" => {
+                let op = Op::Conv2d { strides, dilation, padding, groups: 1, activation };
+                self.linear(op, vec![outputs, kh, kw, channels], outputs)
+            }
+            "depthwise-conv2d" => {
+                let op =
+                    Op::DepthwiseConv2d { strides, dilation, padding, multiplier: 1, activation };
+                self.linear(op, vec![1, kh, kw, channels], channels)
+            }
+            "transposed-conv2d" => {
+                let output_size = [h * stride, w * stride];
+                let op = Op::TransposedConv2d { strides, padding, output_size, activation };
+                self.linear(op, vec![outputs, kh, kw, channels], outputs)
+            }
+            _ => {
+                let op = Op::Dense { keep_dims: false, activation };
+                self.linear(op, vec![outputs, h * w * channels], outputs)
+            }
+        }
+    }
+
+    /// Operators of one input without weights.
+    fn simple(&mut self) -> Result<Vec<TensorId>> {
+        let &Layer { input: [h, w, _], kernel: window, stride, scale, .. } = self.layer;
+        let (strides, padding, activation) = ([stride; 2], Padding::Valid, Activation::Linear);
+        let op = match self.layer.operator.as_str() {
+            "max-pool2d" => Op::MaxPool2d { window, strides, padding, activation },
+            "average-pool2d" => Op::AveragePool2d { window, strides, padding, activation },
+            "max-pool2d-with-indices" => Op::MaxPool2dWithIndices { window, strides, padding },
+            "max-unpool2d" => {
+                let x = self.input("x", 1.0);
+                let pool = Op::MaxPool2dWithIndices { window, strides, padding };
+                let pooled = self.graph.push("pool", pool, &[x])?;
+                let op = Op::MaxUnpool2d { window, strides, padding, output_size: [h, w] };
+                return Ok(self.graph.push("y", op, &pooled)?);
+            }
+            "bed-of-nails2d" => Op::BedOfNails2d { strides },
+            "resize-nearest" => Op::Resize2d {
+                size: [h * scale, w * scale],
+                mode: ResizeMode::Nearest,
+                align_corners: false,
+                half_pixel_centers: false,
+            },
+            "mean" => {
+                self.ranges.insert("y".into(), (-0.5, 0.5));
+                Op::Mean { axes: vec![1, 2], keep_dims: true }
+            }
+            "softmax" => Op::Softmax { beta: 1.0 },
+            "sigmoid" => Op::Activation(Activation::Sigmoid),
+            other => bail!("{other}: no such operator"),
+        };
+        let x = self.input("x", 4.0);
+        Ok(self.graph.push("y", op, &[x])?)
+    }
+}
