@@ -1,8 +1,17 @@
-//! `i8`.
+//! `i8`: pairs of 16-bit products in 32-bit lanes, exact.
+
+mod channels;
+mod conv;
+mod finish;
+mod lanes;
+mod layer;
+mod line;
 
 use super::Wide;
 use crate::backend::{Kernels, Scalar};
 use crate::epilogue::Requantize;
+use crate::ops;
+use crate::view::{View, ViewMut};
 
 impl Kernels<i8> for Wide {
     fn mac(acc: &mut [i32], x: &[i8], weights: &[i8], stride: usize) {
@@ -22,5 +31,22 @@ impl Kernels<i8> for Wide {
     }
     fn average(out: &mut [i8], sum: &[i32], count: usize, bounds: (i8, i8)) {
         <Scalar as Kernels<i8>>::average(out, sum, count, bounds);
+    }
+    fn conv2d_scratch(op: &ops::Conv2dGeometry) -> usize {
+        conv::scratch(op)
+    }
+    fn conv2d(op: &ops::Conv2d<'_, i8>, x: View<'_, i8>, y: ViewMut<'_, i8>, scratch: &mut [u8]) {
+        conv::conv2d(op, x, y, scratch);
+    }
+    fn transposed_conv2d_scratch(op: &ops::TransposedConv2dGeometry) -> usize {
+        conv::transposed_scratch(op)
+    }
+    fn transposed_conv2d(
+        op: &ops::TransposedConv2d<'_, i8>,
+        x: View<'_, i8>,
+        y: ViewMut<'_, i8>,
+        scratch: &mut [u8],
+    ) {
+        conv::transposed_conv2d(op, x, y, scratch);
     }
 }

@@ -1,0 +1,177 @@
+//! Convolutions whose lanes are output channels: five pixels by sixteen of them at a time.
+//!
+//! A word of the input, two factors, is broadcast and multiplied with that word of
+//! eight channels. Windows are runs of widened rows, so there are no columns and
+//! no test for the border.
+
+use bytemuck::cast_slice;
+use wide::i32x8;
+
+use super::finish::{PARAM_WORDS, Params, Store};
+use super::lanes::{self, Words};
+use super::layer::{Layer, Ring, Runs};
+use super::line::Line;
+
+/// Pixels of a tile of sixteen channels: ten sums, two weights and one input in registers.
+const PIXELS: usize = 5;
+/// Pixels of a tile of eight channels.
+const NARROW_PIXELS: usize = 8;
+
+/// Blocks of eight channels.
+const fn blocks(outputs: usize) -> usize {
+    outputs.div_ceil(8)
+}
+
+/// Words of scratch: parameters, packed weights, where runs start, the ring.
+pub(super) const fn scratch_words(
+    rows: &Line,
+    columns: &Line,
+    inputs: usize,
+    outputs: usize,
+) -> usize {
+    let runs = Runs::new(rows, columns, inputs);
+    blocks(outputs) * (PARAM_WORDS + 8 * runs.count * runs.words)
+        + runs.count
+        + rows.reach() * Ring::row(columns, inputs) / 2
+}
+
+/// All images: `x` and `y` are whole batches of maps with `y_image` outputs each.
+pub(super) fn run(
+    layer: &Layer<'_>,
+    images: core::slice::ChunksExact<'_, i8>,
+    y: core::slice::ChunksExactMut<'_, i8>,
+    scratch: &mut [u32],
+) {
+    let runs = Runs::new(&layer.rows, &layer.columns, layer.inputs);
+    let blocks = blocks(layer.outputs);
+    let (params, rest) = scratch.split_at_mut(blocks * PARAM_WORDS);
+    let (weights, rest) = rest.split_at_mut(blocks * 8 * runs.count * runs.words);
+    let (starts, rest) = rest.split_at_mut(runs.count);
+    let params: &mut [Params] = bytemuck::cast_slice_mut(params);
+    let weights: &mut [Words] = bytemuck::cast_slice_mut(weights);
+    for (block, params) in params.iter_mut().enumerate() {
+        *params = Params::channels(layer.epilogue, layer.bias, 8 * block);
+    }
+    for (pair, weights) in weights.chunks_mut(2 * runs.count * runs.words).enumerate() {
+        if weights.len() == 2 * runs.count * runs.words {
+            layer.pack::<2>(&runs, 16 * pair, bytemuck::cast_slice_mut(weights));
+        } else {
+            layer.pack::<1>(&runs, 16 * pair, bytemuck::cast_slice_mut(weights));
+        }
+    }
+    let mut ring = Ring::new(bytemuck::cast_slice_mut(rest), layer);
+    let store = Store::new(layer.epilogue);
+    for (image, y) in images.zip(y) {
+        ring.restart();
+        for oy in 0..layer.rows.outputs {
+            ring.advance(layer, image, oy);
+            for (run, start) in starts.iter_mut().enumerate() {
+                let (ky, kx) = (run / runs.per_row, run % runs.per_row);
+                let row = ring.at(oy * layer.rows.stride + ky * layer.rows.step);
+                *start = 2 * (row + kx * layer.columns.step * layer.inputs) as u32;
+            }
+            let line = (layer.rows.first + oy * layer.rows.every) * layer.width;
+            let row = Row {
+                layer,
+                runs: &runs,
+                store: &store,
+                x: cast_slice(ring.data),
+                starts,
+                cell: line + layer.columns.first,
+            };
+            let pairs = weights.chunks(2 * runs.count * runs.words).zip(params.chunks(2));
+            for (pair, (weights, params)) in pairs.enumerate() {
+                if let [a, b] = params {
+                    row.tiles::<2>(cast_slice(weights), [a, b], 16 * pair, y);
+                } else if let [a] = params {
+                    row.tiles::<1>(cast_slice(weights), [a], 16 * pair, y);
+                }
+            }
+        }
+    }
+}
+
+/// One row of outputs.
+struct Row<'a> {
+    layer: &'a Layer<'a>,
+    runs: &'a Runs,
+    store: &'a Store<'a>,
+    /// The ring, as bytes.
+    x: &'a [u8],
+    /// Byte of the ring at which each run of the first window starts.
+    starts: &'a [u32],
+    /// Place of the first output in the map.
+    cell: usize,
+}
+
+impl Row<'_> {
+    /// The row, for `8 · V` channels from `first` on.
+    fn tiles<const V: usize>(
+        &self,
+        weights: &[[Words; V]],
+        params: [&Params; V],
+        first: usize,
+        y: &mut [i8],
+    ) {
+        let outputs = self.layer.columns.outputs;
+        let most = if V == 1 { NARROW_PIXELS } else { PIXELS };
+        // Tiles as equal as can be: eight pixels are four and four, not five and three.
+        let tiles = outputs.div_ceil(most);
+        let mut done = 0;
+        for tile in 0..tiles {
+            let count = (outputs - done).div_ceil(tiles - tile);
+            match count {
+                1 => self.tile::<V, 1>(weights, params, first, done, y),
+                2 => self.tile::<V, 2>(weights, params, first, done, y),
+                3 => self.tile::<V, 3>(weights, params, first, done, y),
+                4 => self.tile::<V, 4>(weights, params, first, done, y),
+                5 => self.tile::<V, 5>(weights, params, first, done, y),
+                6 => self.tile::<V, 6>(weights, params, first, done, y),
+                7 => self.tile::<V, 7>(weights, params, first, done, y),
+                _ => self.tile::<V, 8>(weights, params, first, done, y),
+            }
+            done += count;
+        }
+    }
+
+    /// `P` pixels from `pixel` on.
+    #[inline(always)]
+    fn tile<const V: usize, const P: usize>(
+        &self,
+        weights: &[[Words; V]],
+        params: [&Params; V],
+        first: usize,
+        pixel: usize,
+        y: &mut [i8],
+    ) {
+        let layer = self.layer;
+        let words = self.runs.words;
+        let pitch = 2 * layer.columns.stride * layer.inputs;
+        let mut acc = [[i32x8::default(); V]; P];
+        for (weights, &start) in weights.chunks_exact(words).zip(self.starts) {
+            let at = start as usize + pixel * pitch;
+            let x: [&[[u8; 4]]; P] = core::array::from_fn(|p| {
+                let at = at + p * pitch;
+                self.x[at..at + 4 * words].as_chunks::<4>().0
+            });
+            for (k, weights) in weights.iter().enumerate() {
+                let weights = weights.map(|words| lanes::load(&words));
+                for (acc, x) in acc.iter_mut().zip(x) {
+                    let x = lanes::splat(x[k]);
+                    for (acc, weights) in acc.iter_mut().zip(weights) {
+                        *acc = lanes::madd(*acc, x, weights);
+                    }
+                }
+            }
+        }
+        let channels = (layer.outputs - first).min(8 * V);
+        for (p, acc) in acc.into_iter().enumerate() {
+            let cell = self.cell + (pixel + p) * layer.columns.every;
+            let at = cell * layer.outputs + first;
+            let out = &mut y[at..at + channels];
+            for ((out, params), acc) in out.chunks_mut(8).zip(params).zip(acc) {
+                self.store.store(params, acc, out);
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Requantisation, eight sums at a time.
+//!
+//! With `h = ⌊(a · 2^left · m + 2^30) / 2^31⌋` and a right shift `n ≥ 1`, TFLite's
+//! second rounding (to nearest, ties away from zero) is
+//! `⌊(h − [h < 0] + 2^(n−1)) / 2^n⌋ = (((h − [h < 0]) >> (n − 1)) + 1) >> 1`.
+//! Mantissas are below 2^31, so `|h| < 2^31 − 1` and neither step overflows.
+
+use bytemuck::cast;
+use wide::{i8x16, i16x8, i16x16, i32x8, u32x8};
+
+use crate::epilogue::Requantize;
+use crate::quant::{Multiplier, lookup};
+
+/// What eight channels (or eight pixels of one) need.
+#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub(super) struct Params {
+    bias: [i32; 8],
+    mantissa: [i32; 8],
+    left: [u32; 8],
+    /// Right shift less one; 0 where there is none.
+    right: [u32; 8],
+    /// All ones in the lanes without a right shift.
+    unshifted: [i32; 8],
+    /// Whether some lane has no right shift or a left one.
+    general: [u32; 8],
+}
+
+/// Words of [`Params`].
+pub(super) const PARAM_WORDS: usize = size_of::<Params>() / 4;
+
+impl Params {
+    fn set(&mut self, lane: usize, bias: i32, by: Multiplier) {
+        self.bias[lane] = bias;
+        self.mantissa[lane] = by.mantissa;
+        self.left[lane] = by.shift.max(0) as u32;
+        self.right[lane] = (-by.shift - 1).max(0) as u32;
+        self.unshifted[lane] = if by.shift >= 0 { -1 } else { 0 };
+        if by.shift >= 0 {
+            self.general = [1; 8];
+        }
+    }
+
+    /// For the channels `first..first + 8`, those that exist.
+    pub(super) fn channels(how: &Requantize<'_>, bias: &[i32], first: usize) -> Self {
+        let mut params = Self::default();
+        for (lane, &bias) in bias.iter().skip(first).take(8).enumerate() {
+            params.set(lane, bias, how.multiplier(first + lane));
+        }
+        params
+    }
+
+    /// Sums multiplied and doubly rounded.
+    #[inline(always)]
+    pub(super) fn scale(&self, acc: i32x8) -> i32x8 {
+        let sum = acc + i32x8::new(self.bias);
+        if self.general[0] == 0 {
+            let high = doubling_high(sum, self.mantissa);
+            return round(high, self.right);
+        }
+        let sum = shift_left(sum, self.left);
+        let high = doubling_high(sum, self.mantissa);
+        let shifted = round(high, self.right);
+        let unshifted = i32x8::new(self.unshifted);
+        (high & unshifted) | (shifted & !unshifted)
+    }
+}
+
+#[inline(always)]
+fn round(high: i32x8, right: [u32; 8]) -> i32x8 {
+    let down: i32x8 = high + (high >> 31u32);
+    (down.unbounded_shr(u32x8::new(right)) + i32x8::splat(1)) >> 1u32
+}
+
+#[inline(always)]
+fn shift_left(x: i32x8, by: [u32; 8]) -> i32x8 {
+    let x = x.to_array();
+    i32x8::new(core::array::from_fn(|lane| x[lane].wrapping_shl(by[lane])))
+}
+
+/// `⌊(x · m + 2^30) / 2^31⌋` in each lane, its low 32 bits.
+#[cfg(all(target_arch = "x86_64", target_feature = "avx2"))]
+#[inline(always)]
+fn doubling_high(x: i32x8, mantissa: [i32; 8]) -> i32x8 {
+    use safe_arch::{
+        add_i64_m256i, blend_imm_i32_m256i, m256i, mul_i64_low_bits_m256i, shl_imm_u64_m256i,
+        shr_imm_u64_m256i,
+    };
+    let (x, m): (m256i, m256i) = (cast(x), cast(mantissa));
+    let half: m256i = cast([1i64 << 30; 4]);
+    let even = mul_i64_low_bits_m256i(x, m);
+    let odd = mul_i64_low_bits_m256i(shr_imm_u64_m256i::<32>(x), shr_imm_u64_m256i::<32>(m));
+    let even = shr_imm_u64_m256i::<31>(add_i64_m256i(even, half));
+    let odd = shl_imm_u64_m256i::<1>(add_i64_m256i(odd, half));
+    cast(blend_imm_i32_m256i::<0b1010_1010>(even, odd))
+}
+
+#[cfg(not(all(target_arch = "x86_64", target_feature = "avx2")))]
+#[inline(always)]
+fn doubling_high(x: i32x8, mantissa: [i32; 8]) -> i32x8 {
+    let x = x.to_array();
+    i32x8::new(core::array::from_fn(|lane| {
+        ((i64::from(x[lane]) * i64::from(mantissa[lane]) + (1 << 30)) >> 31) as i32
+    }))
+}
+
+/// From scaled sums to codes.
+#[derive(Clone, Copy)]
+pub(super) struct Store<'a> {
+    zero_point: i32x8,
+    min: i8x16,
+    max: i8x16,
+    table: Option<&'a lookup::Table>,
+}
+
+impl<'a> Store<'a> {
+    pub(super) fn new(how: &Requantize<'a>) -> Self {
+        Self {
+            zero_point: i32x8::splat(how.zero_point),
+            min: i8x16::splat(how.min),
+            max: i8x16::splat(how.max),
+            table: how.table,
+        }
+    }
+
+    /// Eight codes.
+    #[inline(always)]
+    pub(super) fn codes(&self, params: &Params, acc: i32x8) -> [i8; 8] {
+        // A scaled sum near the ends of i32 wraps when the zero point is added, as in
+        // the portable kernel.
+        let codes = i16x8::from_i32x8_saturate(params.scale(acc) + self.zero_point);
+        let pair: i16x16 = cast([codes, codes]);
+        let codes = i8x16::from_i16x16_saturate(pair).max(self.min).min(self.max);
+        let [mut codes, _]: [[i8; 8]; 2] = cast(codes);
+        if let Some(table) = self.table {
+            for code in &mut codes {
+                *code = table[usize::from((*code as u8) ^ 0x80)];
+            }
+        }
+        codes
+    }
+
+    /// Up to eight codes, as many as `out` has room for.
+    #[inline(always)]
+    pub(super) fn store(&self, params: &Params, acc: i32x8, out: &mut [i8]) {
+        let codes = self.codes(params, acc);
+        if let Some(out) = out.first_chunk_mut::<8>() {
+            *out = codes;
+            return;
+        }
+        for (out, code) in out.iter_mut().zip(codes) {
+            *out = code;
+        }
+    }
+}

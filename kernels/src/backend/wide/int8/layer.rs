@@ -1,0 +1,199 @@
+//! What a convolution and each phase of a transposed one have in common: which
+//! rows are widened, in what order weights are packed, where outputs go.
+
+use super::lanes::{self, Words};
+use super::line::Line;
+use crate::epilogue::Requantize;
+
+/// A convolution, or one phase of a transposed one.
+pub(super) struct Layer<'a> {
+    pub(super) rows: Line,
+    pub(super) columns: Line,
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    /// Rows and columns of the kernel in memory.
+    pub(super) kernel: [usize; 2],
+    /// `[outputs][kernel rows][kernel columns][inputs]`.
+    pub(super) weights: &'a [i8],
+    /// One bias per output.
+    pub(super) bias: &'a [i32],
+    pub(super) epilogue: &'a Requantize<'a>,
+    pub(super) zero_point: i8,
+    /// Cells of an output row of the whole map.
+    pub(super) width: usize,
+}
+
+/// Windows as runs: how many, and how long.
+#[derive(Clone, Copy)]
+pub(super) struct Runs {
+    /// Runs of a window along one row.
+    pub(super) per_row: usize,
+    /// Runs of a window.
+    pub(super) count: usize,
+    /// Taps that lie side by side in a run.
+    pub(super) taps: usize,
+    /// Words of a run: two factors each, the last may be half empty.
+    pub(super) words: usize,
+}
+
+impl Runs {
+    pub(super) const fn new(rows: &Line, columns: &Line, inputs: usize) -> Self {
+        let joined = columns.step == 1 || columns.taps == 1;
+        let (per_row, taps) = if joined { (1, columns.taps) } else { (columns.taps, 1) };
+        Self { per_row, count: rows.taps * per_row, taps, words: (taps * inputs).div_ceil(2) }
+    }
+}
+
+impl Layer<'_> {
+    /// The weight of tap (`ky`, `kx`) and input channel `i` for output `o`.
+    #[inline(always)]
+    fn at(&self, o: usize, ky: usize, kx: usize) -> usize {
+        let (ky, kx) = (self.rows.weight_of(ky), self.columns.weight_of(kx));
+        ((o * self.kernel[0] + ky) * self.kernel[1] + kx) * self.inputs
+    }
+
+    fn is_empty(&self) -> bool {
+        self.rows.empty || self.columns.empty
+    }
+
+    /// A factor of output `o` in row `ky`, `k` cells behind the first of tap `kx`.
+    fn factor(&self, o: usize, ky: usize, kx: usize, k: usize) -> i8 {
+        let at = self.at(o, ky, kx + k / self.inputs) + k % self.inputs;
+        self.weights.get(at).copied().unwrap_or(0)
+    }
+
+    /// Packs the weights of outputs `first..first + 8 · V` as `[run][word][V]`.
+    pub(super) fn pack<const V: usize>(&self, runs: &Runs, first: usize, out: &mut [[Words; V]]) {
+        if self.is_empty() {
+            out.fill([[0; 8]; V]);
+            return;
+        }
+        // Factors that lie side by side in memory: a run, or the channels of a tap.
+        let whole = self.columns.descend == 0;
+        let even = self.inputs.is_multiple_of(2);
+        for (run, out) in out.chunks_exact_mut(runs.words).enumerate() {
+            let (ky, kx) = (run / runs.per_row, run % runs.per_row * runs.taps);
+            if whole {
+                self.pack_run(first, [ky, kx], runs.taps * self.inputs, out);
+            } else if even {
+                for (t, out) in out.chunks_exact_mut(self.inputs / 2).enumerate() {
+                    self.pack_run(first, [ky, kx + t], self.inputs, out);
+                }
+            } else {
+                self.pack_slowly(first, [ky, kx], runs.taps * self.inputs, out);
+            }
+        }
+    }
+
+    fn pack_run<const V: usize>(
+        &self,
+        first: usize,
+        [ky, kx]: [usize; 2],
+        cells: usize,
+        out: &mut [[Words; V]],
+    ) {
+        for v in 0..V {
+            let first = first + 8 * v;
+            for (chunk, out) in out.chunks_mut(8).enumerate() {
+                let rows = core::array::from_fn(|lane| {
+                    let o = first + lane;
+                    if o >= self.outputs {
+                        return [0; 8];
+                    }
+                    let at = self.at(o, ky, kx);
+                    let run = self.weights.get(at + 16 * chunk..at + cells).unwrap_or(&[]);
+                    lanes::words(run)
+                });
+                for (out, words) in out.iter_mut().zip(lanes::transpose(rows)) {
+                    out[v] = words;
+                }
+            }
+        }
+    }
+
+    fn pack_slowly<const V: usize>(
+        &self,
+        first: usize,
+        [ky, kx]: [usize; 2],
+        cells: usize,
+        out: &mut [[Words; V]],
+    ) {
+        for (index, out) in out.iter_mut().enumerate() {
+            *out = core::array::from_fn(|v| {
+                core::array::from_fn(|lane| {
+                    let o = first + 8 * v + lane;
+                    if o >= self.outputs {
+                        return 0;
+                    }
+                    let factor = |k| if k < cells { self.factor(o, ky, kx, k) } else { 0 };
+                    lanes::word(factor(2 * index), factor(2 * index + 1))
+                })
+            });
+        }
+    }
+}
+
+/// Rows of the input, widened and padded, the last few of them.
+pub(super) struct Ring<'a> {
+    pub(super) data: &'a mut [i16],
+    /// Elements of a row.
+    pub(super) row: usize,
+    /// Rows kept.
+    pub(super) rows: usize,
+    /// The first row that is not there yet, counted from the first of output row 0.
+    next: usize,
+}
+
+impl<'a> Ring<'a> {
+    /// Elements of a row: the cells that a row of windows reads, and one for a half-empty word.
+    pub(super) const fn row(columns: &Line, inputs: usize) -> usize {
+        (columns.span() * inputs + 2) & !1
+    }
+
+    pub(super) fn new(data: &'a mut [i16], layer: &Layer<'_>) -> Self {
+        let row = Self::row(&layer.columns, layer.inputs);
+        Self { data, row, rows: layer.rows.reach(), next: 0 }
+    }
+
+    /// Forgets the rows: another image follows.
+    pub(super) fn restart(&mut self) {
+        self.next = 0;
+    }
+
+    /// Where row `v`, counted from the first of output row 0, is kept.
+    pub(super) const fn at(&self, v: usize) -> usize {
+        v % self.rows * self.row
+    }
+
+    /// Brings in the rows that output row `oy` reads.
+    pub(super) fn advance(&mut self, layer: &Layer<'_>, image: &[i8], oy: usize) {
+        let begin = oy * layer.rows.stride;
+        for v in self.next.max(begin)..begin + self.rows {
+            let at = self.at(v);
+            let Some(row) = self.data.get_mut(at..at + self.row) else { return };
+            widen_row(layer, image, layer.rows.start + v as isize, row);
+        }
+        self.next = begin + self.rows;
+    }
+}
+
+/// Input row `iy` as a row of windows sees it; a row outside is padding.
+pub(super) fn widen_row(layer: &Layer<'_>, image: &[i8], iy: isize, row: &mut [i16]) {
+    let zero = i16::from(layer.zero_point);
+    let (columns, inputs) = (&layer.columns, layer.inputs);
+    let Some(iy) = usize::try_from(iy).ok().filter(|&iy| iy < layer.rows.input) else {
+        row.fill(zero);
+        return;
+    };
+    let len = columns.input * inputs;
+    let source = &image[iy * len..(iy + 1) * len];
+    let cells = columns.span();
+    let skip = columns.start.max(0).unsigned_abs().min(columns.input);
+    let before = columns.start.min(0).unsigned_abs().min(cells);
+    let inside = (columns.input - skip).min(cells - before);
+    let (head, rest) = row.split_at_mut(before * inputs);
+    let (body, tail) = rest.split_at_mut(inside * inputs);
+    head.fill(zero);
+    lanes::widen(&source[skip * inputs..(skip + inside) * inputs], body);
+    tail.fill(zero);
+}
