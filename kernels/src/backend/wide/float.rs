@@ -1,8 +1,25 @@
 //! `f32`.
 
+mod activation;
+mod conv2d;
+mod dense;
+mod depthwise_conv2d;
+mod dot;
+mod flat;
+mod line;
+mod linear;
+mod pack;
+mod pool2d;
+mod resize2d;
+mod tile;
+mod transposed_conv2d;
+mod vector;
+
 use super::Wide;
 use crate::backend::{Kernels, Scalar};
 use crate::epilogue::Activate;
+use crate::ops;
+use crate::view::{View, ViewMut};
 
 impl Kernels<f32> for Wide {
     fn mac(acc: &mut [f32], x: &[f32], weights: &[f32], stride: usize) {
@@ -22,5 +39,58 @@ impl Kernels<f32> for Wide {
     }
     fn average(out: &mut [f32], sum: &[f32], count: usize, bounds: (f32, f32)) {
         <Scalar as Kernels<f32>>::average(out, sum, count, bounds);
+    }
+    fn conv2d_scratch(op: &ops::Conv2dGeometry) -> usize {
+        conv2d::scratch(op)
+    }
+    fn conv2d(
+        op: &ops::Conv2d<'_, f32>,
+        x: View<'_, f32>,
+        y: ViewMut<'_, f32>,
+        scratch: &mut [u8],
+    ) {
+        conv2d::run(op, x, y, scratch);
+    }
+    fn transposed_conv2d_scratch(op: &ops::TransposedConv2dGeometry) -> usize {
+        transposed_conv2d::scratch(op)
+    }
+    fn transposed_conv2d(
+        op: &ops::TransposedConv2d<'_, f32>,
+        x: View<'_, f32>,
+        y: ViewMut<'_, f32>,
+        scratch: &mut [u8],
+    ) {
+        transposed_conv2d::run(op, x, y, scratch);
+    }
+    fn depthwise_conv2d(
+        op: &ops::DepthwiseConv2d<'_, f32>,
+        x: View<'_, f32>,
+        y: ViewMut<'_, f32>,
+        scratch: &mut [u8],
+    ) {
+        depthwise_conv2d::run(op, x, y, scratch);
+    }
+    fn dense_scratch(op: &ops::DenseGeometry) -> usize {
+        dense::scratch(op)
+    }
+    fn dense(op: &ops::Dense<'_, f32>, x: &[f32], y: &mut [f32], scratch: &mut [u8]) {
+        dense::run(op, x, y, scratch);
+    }
+    fn max_pool2d(op: &ops::MaxPool2d<f32>, x: View<'_, f32>, y: ViewMut<'_, f32>) {
+        pool2d::max(op, x, y);
+    }
+    fn average_pool2d(op: &ops::AveragePool2d<f32>, x: View<'_, f32>, y: ViewMut<'_, f32>) {
+        pool2d::average(op, x, y);
+    }
+    fn max_pool2d_with_indices<I: ops::WindowIndex>(
+        op: &ops::MaxPool2dWithIndices,
+        x: View<'_, f32>,
+        y: ViewMut<'_, f32>,
+        indices: &mut [I],
+    ) {
+        pool2d::max_with_indices(op, x, y, indices);
+    }
+    fn resize_nearest2d(op: &ops::ResizeNearest2d, x: View<'_, f32>, y: ViewMut<'_, f32>) {
+        resize2d::nearest(op, x, y);
     }
 }

@@ -1,0 +1,86 @@
+//! One axis of a convolution, or of one phase of a transposed one.
+
+use crate::window::Axis;
+
+/// Output `i` reads inputs `start + i · stride + t · step` for taps `t`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line {
+    pub(super) input: usize,
+    /// Input of the first tap of output 0; may lie outside.
+    pub(super) start: isize,
+    pub(super) stride: usize,
+    pub(super) step: usize,
+    /// None in a phase that is bias only.
+    pub(super) taps: usize,
+    /// Number of outputs, the place of the first, and their distance.
+    pub(super) outputs: usize,
+    pub(super) first: usize,
+    pub(super) every: usize,
+    /// Tap `t` has the weight `weight + t · weight_step`.
+    weight: isize,
+    weight_step: isize,
+}
+
+impl Line {
+    /// An axis of a convolution.
+    pub(super) const fn forward(axis: &Axis) -> Self {
+        Self {
+            input: axis.input,
+            start: -(axis.pad as isize),
+            stride: axis.stride,
+            step: axis.dilation,
+            taps: axis.kernel,
+            outputs: axis.output,
+            first: 0,
+            every: 1,
+            weight: 0,
+            weight_step: 1,
+        }
+    }
+
+    /// Phase `phase` of an axis of a transposed convolution: the outputs `o` with
+    /// `(o + pad) mod stride = phase` and the taps `phase, phase + stride, …`, last
+    /// first, so that the inputs ascend. `None` when there is no such output.
+    pub(super) const fn phase(axis: &Axis, phase: usize) -> Option<Self> {
+        let first = (phase + axis.stride - axis.pad % axis.stride) % axis.stride;
+        if first >= axis.input {
+            return None;
+        }
+        let taps = axis.kernel.saturating_sub(phase).div_ceil(axis.stride);
+        let newest = (first + axis.pad) / axis.stride;
+        Some(Self {
+            input: axis.output,
+            start: newest as isize + 1 - taps as isize,
+            stride: 1,
+            step: 1,
+            taps,
+            outputs: (axis.input - first).div_ceil(axis.stride),
+            first,
+            every: axis.stride,
+            weight: phase as isize + (taps as isize - 1) * axis.stride as isize,
+            weight_step: -(axis.stride as isize),
+        })
+    }
+
+    /// The weight of tap `t`.
+    pub(super) const fn weight_of(&self, t: usize) -> usize {
+        (self.weight + t as isize * self.weight_step) as usize
+    }
+
+    /// Whether the weights of the taps lie in memory as the taps do.
+    pub(super) const fn ascending(&self) -> bool {
+        self.weight_step == 1
+    }
+
+    /// Input of the last tap of output `i`.
+    pub(super) const fn last(&self, i: usize) -> isize {
+        let reach = self.taps.saturating_sub(1) * self.step;
+        self.start + (i * self.stride + reach) as isize
+    }
+
+    /// Input of tap `t` of output `i`, when inside.
+    pub(super) fn tap(&self, i: usize, t: usize) -> Option<usize> {
+        let at = self.start + (i * self.stride + t * self.step) as isize;
+        usize::try_from(at).ok().filter(|&at| at < self.input)
+    }
+}

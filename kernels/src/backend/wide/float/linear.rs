@@ -1,0 +1,396 @@
+//! Convolutions on the tile, and transposed ones phase by phase.
+//!
+//! Where windows leave the map along a row, rows are copied into a ring with zeros
+//! beside them; elsewhere they are read where they lie. Rows above and below the map
+//! are left out of the sums.
+
+use super::line::Line;
+use super::tile::{Kind, Row};
+use super::vector::{Bounds, LANES, SLACK, V, load};
+use super::{dot, flat, pack};
+use crate::epilogue::Activate;
+use crate::shape::Shape;
+use crate::window::Window;
+
+/// Most runs of a window; a window of more takes the portable form.
+pub(super) const RUNS: usize = 64;
+/// Bytes of input rows that should stay in the first cache while blocks of channels pass.
+const CHUNK_BYTES: usize = 24 << 10;
+
+/// A convolution, or a transposed one.
+#[derive(Clone, Copy)]
+pub(super) struct Geometry {
+    pub(super) input: Shape,
+    pub(super) output: Shape,
+    pub(super) window: Window,
+    pub(super) groups: usize,
+    pub(super) transposed: bool,
+}
+
+/// Outputs that read alike: all of a convolution, those of one stride phase of a transposed one.
+#[derive(Clone, Copy)]
+pub(super) struct Phase {
+    index: usize,
+    pub(super) rows: Line,
+    pub(super) columns: Line,
+}
+
+impl Phase {
+    /// Taps of the kernel, in the order of the inputs that they read.
+    fn taps(&self, g: &Geometry) -> impl Iterator<Item = usize> {
+        let (rows, columns, width) = (self.rows, self.columns, g.window.columns.kernel);
+        (0..rows.taps).flat_map(move |ky| {
+            (0..columns.taps).map(move |kx| rows.weight_of(ky) * width + columns.weight_of(kx))
+        })
+    }
+}
+
+impl Geometry {
+    const fn inputs(&self) -> usize {
+        self.input.c / self.groups
+    }
+
+    const fn outputs(&self) -> usize {
+        self.output.c / self.groups
+    }
+
+    /// The phases that have outputs.
+    pub(super) fn phases(&self) -> impl Iterator<Item = Phase> {
+        let (transposed, Window { rows, columns }) = (self.transposed, self.window);
+        let [sh, sw] = if transposed { [rows.stride, columns.stride] } else { [1, 1] };
+        (0..sh * sw).filter_map(move |index| {
+            let [rows, columns] = if transposed {
+                [Line::phase(&rows, index / sw)?, Line::phase(&columns, index % sw)?]
+            } else {
+                [Line::forward(&rows), Line::forward(&columns)]
+            };
+            Some(Phase { index, rows, columns })
+        })
+    }
+}
+
+/// Buffers of a convolution; everything follows from the shapes.
+#[derive(Clone, Copy)]
+pub(super) struct Layout {
+    kind: Kind,
+    /// Vectors of packed weights of one group.
+    weights: usize,
+    /// Rows of the ring; 0 where rows are read in place.
+    slots: usize,
+    /// Cells of zeros before a row of the ring.
+    left: usize,
+    /// Floats of a row of the ring.
+    row: usize,
+    /// Elements between neighbouring cells, where a window reads them.
+    pitch: usize,
+    /// First input row of output row 0, over all phases.
+    top: isize,
+    /// Input rows from it to the last that output row 0 reads.
+    span: usize,
+}
+
+impl Layout {
+    /// `None` where a window has too many runs.
+    pub(super) fn new(g: &Geometry) -> Option<Self> {
+        let (mut left, mut right) = (0isize, 0isize);
+        let (mut top, mut bottom) = (isize::MAX, isize::MIN);
+        for Phase { rows, columns, .. } in g.phases() {
+            if columns.taps > 0 {
+                left = left.max(-columns.start);
+                right = right.max(columns.last(columns.outputs - 1) - columns.input as isize + 1);
+            }
+            top = top.min(rows.start);
+            bottom = bottom.max(rows.last(0));
+        }
+        let (left, right) = (left.max(0) as usize, right.max(0) as usize);
+        let span = usize::try_from(bottom.checked_sub(top)?.checked_add(1)?).ok()?;
+        let ring = left + right > 0;
+        let pitch = if ring { g.inputs() } else { g.input.c };
+        let row = if ring { (left + g.input.w + right) * pitch } else { 0 };
+        let unit = |phase: Phase| phase.columns.stride == 1 && phase.columns.step == 1;
+        let kind = if dot::suits(g.outputs(), g.inputs()) {
+            Kind::Dot
+        } else if flat::suits(g.outputs(), g.inputs())
+            && pitch == g.inputs()
+            && g.phases().all(unit)
+        {
+            Kind::Flat
+        } else {
+            Kind::Tile
+        };
+        let slots = if ring { span } else { 0 };
+        let mut layout = Self { kind, weights: 0, slots, left, row, pitch, top, span };
+        for phase in g.phases() {
+            if phase.rows.taps * layout.runs_per_row(g, &phase.columns) > RUNS {
+                return None;
+            }
+            layout.weights += layout.packed(g, &phase);
+        }
+        Some(layout)
+    }
+
+    /// Bytes of scratch, whatever its alignment.
+    pub(super) const fn bytes(&self) -> usize {
+        (self.weights + (self.slots * self.row).div_ceil(LANES)) * size_of::<V>() + SLACK
+    }
+
+    /// Vectors of packed weights of a phase.
+    fn packed(&self, g: &Geometry, phase: &Phase) -> usize {
+        let taps = phase.rows.taps * phase.columns.taps;
+        match self.kind {
+            Kind::Tile => taps * g.inputs() * pack::all(g.outputs()),
+            Kind::Dot => taps * g.inputs() / LANES * g.outputs(),
+            Kind::Flat => taps * g.outputs(),
+        }
+    }
+
+    /// Runs of memory in one row of a window.
+    const fn runs_per_row(&self, g: &Geometry, columns: &Line) -> usize {
+        if columns.step == 1 && self.pitch == g.inputs() && columns.taps > 0 {
+            1
+        } else {
+            columns.taps
+        }
+    }
+}
+
+/// The part of a layer that belongs to one group of channels, and its buffers.
+struct Group<'a> {
+    g: &'a Geometry,
+    layout: &'a Layout,
+    how: &'a Activate<'a>,
+    bounds: Bounds,
+    /// Index of the group.
+    index: usize,
+    weights: &'a [V],
+}
+
+/// Runs the layer up to the clamp; the caller applies the activation. False, with nothing
+/// written, where the scratch is too small.
+pub(super) fn run(
+    g: &Geometry,
+    weights: &[f32],
+    how: &Activate<'_>,
+    x: &[f32],
+    y: &mut [f32],
+    scratch: &mut [u8],
+) -> bool {
+    let Some(layout) = Layout::new(g) else { return false };
+    let (_, vectors, _) = bytemuck::pod_align_to_mut::<u8, V>(scratch);
+    let Some((packed, ring)) = vectors.split_at_mut_checked(layout.weights) else { return false };
+    let ring: &mut [f32] = bytemuck::cast_slice_mut(ring);
+    let Some(ring) = ring.get_mut(..layout.slots * layout.row) else { return false };
+    let depth = g.window.taps() * g.inputs();
+    for index in 0..g.groups {
+        let first = index * g.outputs() * depth;
+        pack_group(g, &layout, weights.get(first..).unwrap_or(&[]), packed);
+        ring.fill(0.0);
+        let group = Group {
+            g,
+            layout: &layout,
+            how,
+            bounds: Bounds::new(how.min, how.max),
+            index,
+            weights: packed,
+        };
+        let images = x.chunks_exact(g.input.image());
+        for (image, out) in images.zip(y.chunks_exact_mut(g.output.image())) {
+            group.image(image, out, ring);
+        }
+    }
+    true
+}
+
+/// The weights of one group, phase by phase and block by block.
+fn pack_group(g: &Geometry, layout: &Layout, weights: &[f32], packed: &mut [V]) {
+    let mut rest = packed;
+    for phase in g.phases() {
+        let vectors = layout.packed(g, &phase);
+        let Some((block, tail)) = core::mem::take(&mut rest).split_at_mut_checked(vectors) else {
+            return;
+        };
+        rest = tail;
+        match layout.kind {
+            Kind::Tile => pack_blocks(g, &phase, weights, block),
+            Kind::Dot | Kind::Flat => pack_few(g, &phase, layout.kind, weights, block),
+        }
+    }
+}
+
+/// Weights for the tiles.
+fn pack_blocks(g: &Geometry, phase: &Phase, weights: &[f32], packed: &mut [V]) {
+    let Phase { rows, columns, .. } = phase;
+    let (inputs, outputs) = (g.inputs(), g.outputs());
+    let depth = g.window.taps() * inputs;
+    let products = rows.taps * columns.taps * inputs;
+    let mut rest = packed;
+    for first in (0..outputs).step_by(2 * LANES) {
+        let n = pack::width(first, outputs);
+        let channels = outputs - first;
+        let (block, tail) = core::mem::take(&mut rest).split_at_mut(products * n);
+        rest = tail;
+        let weights = weights.get(first * depth..).unwrap_or(&[]);
+        if columns.ascending() && rows.ascending() {
+            pack::run(weights, depth, products, channels, block);
+            continue;
+        }
+        for (tap, run) in phase.taps(g).zip(block.chunks_exact_mut(inputs * n)) {
+            let weights = weights.get(tap * inputs..).unwrap_or(&[]);
+            pack::run(weights, depth, inputs, channels, run);
+        }
+    }
+}
+
+/// Weights for few output channels.
+fn pack_few(g: &Geometry, phase: &Phase, kind: Kind, weights: &[f32], packed: &mut [V]) {
+    let (inputs, outputs) = (g.inputs(), g.outputs());
+    let depth = g.window.taps() * inputs;
+    let per_tap = if kind == Kind::Dot { inputs / LANES * outputs } else { outputs };
+    for (tap, run) in phase.taps(g).zip(packed.chunks_exact_mut(per_tap)) {
+        let weights = weights.get(tap * inputs..).unwrap_or(&[]);
+        if kind == Kind::Dot {
+            dot::pack(weights, depth, outputs, run);
+        } else {
+            flat::pack(weights, depth, inputs, run);
+        }
+    }
+}
+
+impl Group<'_> {
+    fn image(&self, image: &[f32], out: &mut [f32], ring: &mut [f32]) {
+        let rows = self.g.phases().map(|phase| phase.rows.outputs).fold(0, usize::max);
+        let stride = self.g.phases().next().map_or(1, |phase| phase.rows.stride);
+        let mut next = 0;
+        for row in 0..rows {
+            if self.layout.slots > 0 {
+                let begin = self.layout.top + (row * stride) as isize;
+                let end = begin + self.layout.span as isize;
+                let end = (end.max(0) as usize).min(self.g.input.h);
+                for iy in next.max(begin.max(0) as usize)..end {
+                    self.keep(image, iy, ring);
+                }
+                next = next.max(end);
+            }
+            let mut weights = self.weights;
+            for phase in self.g.phases() {
+                let (packed, rest) = weights.split_at(self.layout.packed(self.g, &phase));
+                weights = rest;
+                if row < phase.rows.outputs {
+                    let x = if self.layout.slots > 0 { &*ring } else { image };
+                    self.row(&phase, row, packed, x, out);
+                }
+            }
+        }
+    }
+
+    /// Copies input row `iy` into the ring.
+    fn keep(&self, image: &[f32], iy: usize, ring: &mut [f32]) {
+        let (layout, input) = (self.layout, self.g.input);
+        let at = iy % layout.slots * layout.row + layout.left * layout.pitch;
+        let Some(out) = ring.get_mut(at..at + input.w * layout.pitch) else { return };
+        let Some(row) = image.get(iy * input.row()..(iy + 1) * input.row()) else { return };
+        if layout.pitch == input.c {
+            out.copy_from_slice(row);
+            return;
+        }
+        let first = self.index * layout.pitch;
+        for (out, cell) in out.chunks_exact_mut(layout.pitch).zip(row.chunks_exact(input.c)) {
+            out.copy_from_slice(&cell[first..first + layout.pitch]);
+        }
+    }
+
+    /// Row `row` of a phase.
+    fn row(&self, phase: &Phase, row: usize, weights: &[V], x: &[f32], out: &mut [f32]) {
+        let (g, layout, columns) = (self.g, self.layout, &phase.columns);
+        let inputs = g.inputs();
+        let per_row = layout.runs_per_row(g, columns);
+        let len = if per_row == 1 { columns.taps * inputs } else { inputs };
+        // Places of the runs of the window of output column 0, rows outside the map left out.
+        let mut starts = [0; RUNS];
+        let (mut runs, mut skipped) = (0, 0);
+        let column = (columns.start + layout.left as isize).max(0) as usize * layout.pitch;
+        for ky in 0..phase.rows.taps {
+            let Some(iy) = phase.rows.tap(row, ky) else {
+                skipped += usize::from(runs == 0) * per_row;
+                continue;
+            };
+            let base = if layout.slots > 0 {
+                iy % layout.slots * layout.row
+            } else {
+                iy * g.input.row() + self.index * inputs
+            };
+            for kx in 0..per_row {
+                if let Some(start) = starts.get_mut(runs) {
+                    *start = base + column + kx * columns.step * layout.pitch;
+                    runs += 1;
+                }
+            }
+        }
+        let line = (phase.rows.first + row * phase.rows.every) * g.output.w + columns.first;
+        let tiles = Row {
+            kind: layout.kind,
+            x,
+            starts: starts.get(..runs).unwrap_or(&[]),
+            len,
+            step: columns.stride * layout.pitch,
+            weights: &[],
+            bias: [V::ZERO; 2],
+            bounds: self.bounds,
+            channels: 0,
+            pitch: columns.every * g.output.c,
+        };
+        let chunk = self.chunk(tiles.step * runs.max(1));
+        for first in (0..columns.outputs).step_by(chunk) {
+            let count = chunk.min(columns.outputs - first);
+            let at = (line + first * columns.every) * g.output.c + self.index * g.outputs();
+            let out = out.get_mut(at..).unwrap_or(&mut []);
+            self.blocks(phase, tiles, [first, count], skipped * len, weights, out);
+        }
+    }
+
+    /// `count` pixels of a row from `first` on, all blocks of channels; `skipped` products
+    /// of each output come before the first run.
+    fn blocks(
+        &self,
+        phase: &Phase,
+        tiles: Row<'_>,
+        [first, count]: [usize; 2],
+        skipped: usize,
+        weights: &[V],
+        out: &mut [f32],
+    ) {
+        let (outputs, inputs) = (self.g.outputs(), self.g.inputs());
+        let depth = phase.rows.taps * phase.columns.taps * inputs;
+        let (mut blocks, mut channel) = (weights, 0);
+        while channel < outputs {
+            let n = pack::width(channel, outputs);
+            let (block, skip) = match self.layout.kind {
+                Kind::Tile => (depth * n, skipped * n),
+                Kind::Dot => (blocks.len(), skipped / LANES * outputs),
+                Kind::Flat => (blocks.len(), skipped / inputs * outputs),
+            };
+            let (block, rest) = blocks.split_at(block.min(blocks.len()));
+            blocks = rest;
+            let channels = (outputs - channel).min(n * LANES);
+            let bias = self.bias(phase, self.index * outputs + channel, channels);
+            let weights = block.get(skip..).unwrap_or(&[]);
+            let tiles = Row { weights, bias, channels, ..tiles };
+            tiles.run(first, count, out.get_mut(channel..).unwrap_or(&mut []));
+            channel += channels;
+        }
+    }
+
+    /// Pixels of a row that pass all blocks of channels before the next ones come.
+    const fn chunk(&self, floats_per_pixel: usize) -> usize {
+        let pixels = CHUNK_BYTES / size_of::<f32>() / floats_per_pixel;
+        // A multiple of both tile sizes.
+        let pixels = pixels.next_multiple_of(12);
+        if pixels < 24 { 24 } else { pixels }
+    }
+
+    fn bias(&self, phase: &Phase, output: usize, channels: usize) -> [V; 2] {
+        let first = phase.index * self.g.output.c + output;
+        let bias = self.how.bias.get(first..first + channels).unwrap_or(&[]);
+        [load(bias), load(bias.get(LANES..).unwrap_or(&[]))]
+    }
+}

@@ -1,0 +1,204 @@
+//! The tile: sums of a few pixels × 8 or 16 output channels in registers.
+
+use super::vector::{Bounds, LANES, V, store};
+use super::{dot, flat};
+
+/// Whether an accumulator of eight lanes is one register of sixteen, or two of thirty-two.
+const WIDE: bool = cfg!(any(target_feature = "avx", target_arch = "aarch64"));
+/// Pixels of a tile of 16 channels: 12 sums, two weights and one input.
+const PIXELS_16: usize = if WIDE { 6 } else { 3 };
+/// Pixels of a tile of 8 channels: 12 sums, one weight and one input.
+const PIXELS_8: usize = if WIDE { 12 } else { 6 };
+
+/// Pixels of a tile of `n` vectors of channels.
+pub(super) const fn pixels(n: usize) -> usize {
+    if n == 2 { PIXELS_16 } else { PIXELS_8 }
+}
+
+/// How sums are formed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Lanes are output channels.
+    Tile,
+    /// Lanes are input channels.
+    Dot,
+    /// Lanes are elements of a row of inputs.
+    Flat,
+}
+
+/// What the tiles of one row and one block of channels share.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
+    pub(super) kind: Kind,
+    /// Where inputs lie.
+    pub(super) x: &'a [f32],
+    /// Runs of a window: their places for pixel 0.
+    pub(super) starts: &'a [usize],
+    /// Elements of a run.
+    pub(super) len: usize,
+    /// Elements between the windows of neighbouring pixels.
+    pub(super) step: usize,
+    /// `[run][element][n]` vectors; `[run][element / 8][output]` for [`Kind::Dot`],
+    /// `[run][tap][output]` for [`Kind::Flat`].
+    pub(super) weights: &'a [V],
+    pub(super) bias: [V; 2],
+    pub(super) bounds: Bounds,
+    /// Channels that are stored.
+    pub(super) channels: usize,
+    /// Elements between neighbouring pixels of the output.
+    pub(super) pitch: usize,
+}
+
+impl Row<'_> {
+    /// `count` pixels from `first` on, whose outputs begin at the start of `y`.
+    pub(super) fn run(&self, first: usize, count: usize, y: &mut [f32]) {
+        match self.kind {
+            Kind::Tile => {}
+            Kind::Dot => return dot::run(self, first, count, y),
+            Kind::Flat => return flat::run(self, first, count, y),
+        }
+        match (self.channels > LANES, self.len, self.step) {
+            (true, 3, 1) => self.tiles::<2, 3, 1>(first, count, y),
+            (true, 9, 3) => self.tiles::<2, 9, 3>(first, count, y),
+            (true, 15, 15) => self.tiles::<2, 15, 15>(first, count, y),
+            (true, ..) => self.tiles::<2, 0, 0>(first, count, y),
+            (false, 3, 1) => self.tiles::<1, 3, 1>(first, count, y),
+            (false, 9, 3) => self.tiles::<1, 9, 3>(first, count, y),
+            (false, ..) => self.tiles::<1, 0, 0>(first, count, y),
+        }
+    }
+
+    /// Tiles whose sizes differ by at most one.
+    fn tiles<const N: usize, const LEN: usize, const STEP: usize>(
+        &self,
+        first: usize,
+        count: usize,
+        y: &mut [f32],
+    ) {
+        let tiles = count.div_ceil(pixels(N));
+        let mut done = 0;
+        for tile in 0..tiles {
+            let size = (count - done).div_ceil(tiles - tile);
+            let y = y.get_mut(done * self.pitch..).unwrap_or(&mut []);
+            self.tile_of::<N, LEN, STEP>(size, first + done, y);
+            done += size;
+        }
+    }
+
+    #[inline(always)]
+    fn tile_of<const N: usize, const LEN: usize, const STEP: usize>(
+        &self,
+        size: usize,
+        pixel: usize,
+        y: &mut [f32],
+    ) {
+        match size {
+            1 => self.tile::<1, N, LEN, STEP>(pixel, y),
+            2 => self.tile::<2, N, LEN, STEP>(pixel, y),
+            3 => self.tile::<3, N, LEN, STEP>(pixel, y),
+            4 if N * 4 <= pixels(1) => self.tile::<4, N, LEN, STEP>(pixel, y),
+            5 if N * 5 <= pixels(1) => self.tile::<5, N, LEN, STEP>(pixel, y),
+            6 if N * 6 <= pixels(1) => self.tile::<6, N, LEN, STEP>(pixel, y),
+            7 if N * 7 <= pixels(1) => self.tile::<7, N, LEN, STEP>(pixel, y),
+            8 if N * 8 <= pixels(1) => self.tile::<8, N, LEN, STEP>(pixel, y),
+            9 if N * 9 <= pixels(1) => self.tile::<9, N, LEN, STEP>(pixel, y),
+            10 if N * 10 <= pixels(1) => self.tile::<10, N, LEN, STEP>(pixel, y),
+            11 if N * 11 <= pixels(1) => self.tile::<11, N, LEN, STEP>(pixel, y),
+            12 if N * 12 <= pixels(1) => self.tile::<12, N, LEN, STEP>(pixel, y),
+            _ => {}
+        }
+    }
+
+    #[inline(always)]
+    fn tile<const P: usize, const N: usize, const LEN: usize, const STEP: usize>(
+        &self,
+        pixel: usize,
+        y: &mut [f32],
+    ) {
+        let mut acc = [[V::ZERO; N]; P];
+        for sums in &mut acc {
+            for (sum, bias) in sums.iter_mut().zip(self.bias) {
+                *sum = bias;
+            }
+        }
+        let at = pixel * self.step;
+        for (run, &start) in self.starts.iter().enumerate() {
+            let x = self.x.get(start + at..).unwrap_or(&[]);
+            if LEN == 0 {
+                let weights = self.weights.get(run * self.len * N..).unwrap_or(&[]);
+                sum(x, self.len, self.step, weights, &mut acc);
+            } else {
+                let weights = self.weights.get(run * LEN * N..).unwrap_or(&[]);
+                sum_fixed::<P, N, LEN, STEP>(x, weights, &mut acc);
+            }
+        }
+        self.finish(&acc, y);
+    }
+
+    #[inline(always)]
+    fn finish<const P: usize, const N: usize>(&self, acc: &[[V; N]; P], y: &mut [f32]) {
+        let whole = self.channels == N * LANES;
+        for (p, sums) in acc.iter().enumerate() {
+            let Some(out) = y.get_mut(p * self.pitch..p * self.pitch + self.channels) else {
+                return;
+            };
+            let sums = sums.map(|sum| self.bounds.clamp(sum));
+            if whole {
+                for (out, sum) in out.as_chunks_mut::<LANES>().0.iter_mut().zip(sums) {
+                    *out = sum.to_array();
+                }
+            } else {
+                for (out, sum) in out.chunks_mut(LANES).zip(sums) {
+                    store(sum, out);
+                }
+            }
+        }
+    }
+}
+
+/// `acc[p][n] += Σ_k x[p · step + k] · weights[k][n]` over `k < len`.
+#[inline(always)]
+pub(super) fn sum<const P: usize, const N: usize>(
+    x: &[f32],
+    len: usize,
+    step: usize,
+    weights: &[V],
+    acc: &mut [[V; N]; P],
+) {
+    let Some(weights) = weights.as_chunks::<N>().0.get(..len) else { return };
+    let xs: [&[f32]; P] = core::array::from_fn(|p| x.get(p * step..p * step + len).unwrap_or(&[]));
+    if xs.iter().any(|x| x.len() != len) {
+        return;
+    }
+    let mut sums = *acc;
+    for (k, weights) in weights.iter().enumerate() {
+        for (sums, x) in sums.iter_mut().zip(&xs) {
+            let x = V::splat(x[k]);
+            for (sum, &w) in sums.iter_mut().zip(weights) {
+                *sum = x.mul_add(w, *sum);
+            }
+        }
+    }
+    *acc = sums;
+}
+
+/// The same with run and step known to the compiler.
+#[inline(always)]
+fn sum_fixed<const P: usize, const N: usize, const LEN: usize, const STEP: usize>(
+    x: &[f32],
+    weights: &[V],
+    acc: &mut [[V; N]; P],
+) {
+    let Some(weights) = weights.as_chunks::<N>().0.first_chunk::<LEN>() else { return };
+    let Some(x) = x.get(..(P - 1) * STEP + LEN) else { return };
+    let mut sums = *acc;
+    for (k, weights) in weights.iter().enumerate() {
+        for (p, sums) in sums.iter_mut().enumerate() {
+            let x = V::splat(x[p * STEP + k]);
+            for (sum, &w) in sums.iter_mut().zip(weights) {
+                *sum = x.mul_add(w, *sum);
+            }
+        }
+    }
+    *acc = sums;
+}
