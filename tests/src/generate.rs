@@ -3,8 +3,15 @@
 use proptest::prelude::*;
 
 use crate::oracle::conv::Geometry;
-use crate::oracle::quant::{Codes, Multiplier};
 use crate::oracle::{Nhwc, same, valid};
+
+mod odd;
+mod tensors;
+mod values;
+
+pub use odd::odd_windows;
+pub use tensors::{Tensor, tensors};
+pub use values::Values;
 
 /// A window, its maps and a seed for values.
 #[derive(Clone, Debug)]
@@ -59,83 +66,4 @@ pub fn windows(dilated: bool, grouped: bool) -> impl Strategy<Value = Case> {
             })
         },
     )
-}
-
-/// Values of a linear congruential generator: reproducible from the seed of a case.
-#[derive(Clone, Debug)]
-pub struct Values(u64);
-
-impl Values {
-    /// Starts from a seed.
-    pub fn new(seed: u64) -> Self {
-        Self(seed | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.0 >> 33
-    }
-
-    /// A number below `bound`.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    /// Codes: mostly any, sometimes only extremes and the zero point.
-    pub fn codes(&mut self, count: usize, zero: i8) -> Vec<i8> {
-        let extremes = self.below(5) == 0;
-        let mut one = || {
-            if extremes {
-                [-128, 127, zero][self.below(3) as usize]
-            } else {
-                (self.below(256) as i32 - 128) as i8
-            }
-        };
-        (0..count).map(|_| one()).collect()
-    }
-
-    /// Weights, −127…127.
-    pub fn weights(&mut self, count: usize) -> Vec<i8> {
-        (0..count).map(|_| (self.below(255) as i32 - 127) as i8).collect()
-    }
-
-    /// Floats of magnitude up to one, all multiples of 2^−6, so that sums are exact.
-    pub fn floats(&mut self, count: usize) -> Vec<f32> {
-        (0..count).map(|_| (self.below(129) as f32 - 64.0) / 64.0).collect()
-    }
-
-    /// A zero point, the extremes often.
-    pub fn zero_point(&mut self) -> i8 {
-        match self.below(6) {
-            0 => -128,
-            1 => 127,
-            2 => 0,
-            _ => (self.below(256) as i32 - 128) as i8,
-        }
-    }
-
-    /// Multipliers (ordinary, tiny, above one, powers of two that make ties), zero points and a clamp.
-    pub fn codes_of(&mut self, channels: usize, input_zero: i8) -> Codes {
-        let kind = self.below(4);
-        let multipliers = (0..channels).map(|_| {
-            let mantissa = if kind == 0 { 1 << 30 } else { (1 << 30) + self.below(1 << 30) as i32 };
-            let shift = match kind {
-                1 => -(self.below(32) as i32),
-                2 => self.below(4) as i32,
-                _ => -(self.below(10) as i32) - 2,
-            };
-            Multiplier { mantissa, shift }
-        });
-        let multipliers = multipliers.collect();
-        let output_zero = self.zero_point();
-        let (min, max) = if self.below(2) == 0 { (-128, 127) } else { (output_zero, 127) };
-        Codes {
-            input_zero: i32::from(input_zero),
-            multipliers,
-            output_zero: i32::from(output_zero),
-            min,
-            max,
-        }
-    }
 }

@@ -73,7 +73,14 @@ pub fn sums<T: Copy + Into<f64>>(
     result
 }
 
-/// Zeros, and each value where its pool found it; later windows overwrite.
+/// The mean of int8 codes as AVERAGE_POOL_2D has it: of the raw codes, halves away from zero.
+pub fn average_code(sum: i64, count: i64) -> i64 {
+    let magnitude = (2 * sum.abs() + count) / (2 * count);
+    magnitude * sum.signum()
+}
+
+/// Zeros, and each value where its pool found it; later windows overwrite. An offset
+/// that the window does not have, or that lies outside the map, is passed over.
 pub fn unpool<T: Copy>(
     x: &[T],
     offsets: &[usize],
@@ -88,9 +95,11 @@ pub fn unpool<T: Copy>(
             for ox in 0..pooled[2] {
                 for c in 0..pooled[3] {
                     let from = at(pooled, [n, oy, ox, c]);
-                    let row = oy * g.stride[0] + offsets[from] / g.kernel[1] - g.pad[0];
-                    let column = ox * g.stride[1] + offsets[from] % g.kernel[1] - g.pad[1];
-                    y[at(map, [n, row, column, c])] = x[from];
+                    for (offset, row, column) in cells(g, map, oy, ox) {
+                        if offset == offsets[from] {
+                            y[at(map, [n, row, column, c])] = x[from];
+                        }
+                    }
                 }
             }
         }
@@ -108,21 +117,6 @@ pub fn bed_of_nails<T: Copy>(x: &[T], input: Nhwc, [sh, sw]: [usize; 2], zero: T
                 for c in 0..output[3] {
                     let nail = oy % sh == 0 && ox % sw == 0;
                     y.push(if nail { x[at(input, [n, oy / sh, ox / sw, c])] } else { zero });
-                }
-            }
-        }
-    }
-    y
-}
-
-/// Each cell repeated.
-pub fn nearest<T: Copy>(x: &[T], input: Nhwc, [sh, sw]: [usize; 2]) -> Vec<T> {
-    let mut y = Vec::new();
-    for n in 0..input[0] {
-        for oy in 0..input[1] * sh {
-            for ox in 0..input[2] * sw {
-                for c in 0..input[3] {
-                    y.push(x[at(input, [n, oy / sh, ox / sw, c])]);
                 }
             }
         }

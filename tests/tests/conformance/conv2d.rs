@@ -4,7 +4,8 @@ use conformance::generate::{Case, Values};
 use conformance::oracle::conv;
 use microconv::backend::{Backend, Kernels};
 use microconv::epilogue::Activate;
-use microconv::ops::{Conv2d, Conv2dGeometry};
+use microconv::ops::conv2d::scratch_bytes_for;
+use microconv::ops::{Conv2d, Conv2dGeometry, Method};
 use microconv::{View, ViewMut};
 
 use crate::support::{Parts, biases, finish_f32, fold, guarded, linear, window};
@@ -35,6 +36,16 @@ pub(crate) fn int8<B: Backend>(case: Case) {
     let depth = g.depth();
     let parts = Parts::new(&codes, fold(bias, &w, zero, |i| i / depth));
     let op = Conv2d::<i8>::new(g, &w, zero, parts.epilogue(&codes)).unwrap();
+    for method in [Method::Direct, Method::Im2col] {
+        if method == Method::Direct && case.groups != 1 {
+            continue;
+        }
+        let scratch = scratch_bytes_for::<i8>(&g, method);
+        let got = guarded(expected.len(), 99, scratch, |y, scratch| {
+            op.run_as::<B>(method, View::new(g.input, &x)?, ViewMut::new(g.output, y)?, scratch)
+        });
+        assert_eq!(got, expected, "{method:?}");
+    }
     let scratch = <B as Kernels<i8>>::conv2d_scratch(&g);
     let got = guarded(expected.len(), 99, scratch, |y, scratch| {
         op.run_on::<B>(View::new(g.input, &x)?, ViewMut::new(g.output, y)?, scratch)
@@ -57,10 +68,21 @@ pub(crate) fn float<B: Backend>(case: Case) {
     let bias = values.floats(case.output[3]);
     let product = |x: f32, w: f32| f64::from(x) * f64::from(w);
     let sums = conv::conv2d(&x, case.input, &w, case.output, case.groups, case.geometry, product);
+    let expected = finish_f32(&sums, &bias);
     let op = Conv2d::<f32>::new(g, &w, Activate { bias: &bias, ..linear() }).unwrap();
+    for method in [Method::Direct, Method::Im2col] {
+        if method == Method::Direct && case.groups != 1 {
+            continue;
+        }
+        let scratch = scratch_bytes_for::<f32>(&g, method);
+        let got = guarded(expected.len(), 99.0, scratch, |y, scratch| {
+            op.run_as::<B>(method, View::new(g.input, &x)?, ViewMut::new(g.output, y)?, scratch)
+        });
+        assert_eq!(got, expected, "{method:?}");
+    }
     let scratch = <B as Kernels<f32>>::conv2d_scratch(&g);
-    let got = guarded(sums.len(), 99.0, scratch, |y, scratch| {
+    let got = guarded(expected.len(), 99.0, scratch, |y, scratch| {
         op.run_on::<B>(View::new(g.input, &x)?, ViewMut::new(g.output, y)?, scratch)
     });
-    assert_eq!(got, finish_f32(&sums, &bias));
+    assert_eq!(got, expected);
 }

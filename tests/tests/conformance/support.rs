@@ -2,9 +2,10 @@
 
 use std::fmt::Debug;
 
-use conformance::generate::{Case, Values};
-use conformance::oracle::Nhwc;
+use conformance::generate::{self, Case, Tensor, Values};
 use conformance::oracle::quant::Codes;
+use conformance::oracle::{Nhwc, pool};
+use host_train::graph::{DType, Data};
 use microconv::element::Element;
 use microconv::epilogue::{Activate, Activation, Requantize};
 use microconv::window::{Axis, Window};
@@ -15,15 +16,38 @@ use proptest::test_runner::{Config, TestRunner};
 /// Cases per operator and type.
 const CASES: u32 = 2000;
 /// What surrounds every buffer that a kernel may write.
-const CANARY: usize = 32;
+pub(crate) const CANARY: usize = 32;
 
-pub(crate) fn check<C: Debug>(strategy: impl Strategy<Value = C>, test: impl Fn(C)) {
+/// Cases as values: those that always run, and where more come from.
+pub(crate) type Cases<C> = (Vec<C>, BoxedStrategy<C>);
+
+pub(crate) fn check<C: Debug + 'static>((odd, more): Cases<C>, test: impl Fn(C)) {
+    for case in odd {
+        let shown = format!("{case:?}");
+        let run = std::panic::AssertUnwindSafe(|| test(case));
+        if let Err(panic) = std::panic::catch_unwind(run) {
+            eprintln!("the case was {shown}");
+            std::panic::resume_unwind(panic);
+        }
+    }
     let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
-    let result = TestRunner::new(config).run(&strategy, |case| {
+    let result = TestRunner::new(config).run(&more, |case| {
         test(case);
         Ok(())
     });
     result.unwrap();
+}
+
+/// Windows, the odd ones first.
+pub(crate) fn windows(dilated: bool, grouped: bool) -> Cases<Case> {
+    (generate::odd_windows(dilated, grouped), generate::windows(dilated, grouped).boxed())
+}
+
+/// Tensors of these ranks.
+pub(crate) fn tensors(least: usize, most: usize) -> Cases<Tensor> {
+    let ones = (least..=most).map(|rank| vec![1; rank]);
+    let odd = ones.flat_map(|shape| (0..20).map(move |seed| Tensor { shape: shape.clone(), seed }));
+    (odd.collect(), generate::tensors(least, most).boxed())
 }
 
 pub(crate) fn shape([n, h, w, c]: Nhwc) -> Shape {
@@ -125,16 +149,19 @@ pub(crate) fn finish_f32(sums: &[f64], bias: &[f32]) -> Vec<f32> {
         .collect()
 }
 
-/// What a type brings to the pool tests.
-pub(crate) trait PoolElement: Element + Into<f64> {
+/// What a type brings to the tests that are the same for both.
+pub(crate) trait Value: Element + Into<f64> {
     const CANARY: Self;
+    const DTYPE: DType;
     fn values(values: &mut Values, count: usize) -> Vec<Self>;
     fn bounds() -> (Self, Self);
     fn average(sum: f64, count: usize) -> Self;
+    fn data(values: Vec<Self>) -> Data;
 }
 
-impl PoolElement for i8 {
+impl Value for i8 {
     const CANARY: i8 = 99;
+    const DTYPE: DType = DType::I8;
     fn values(values: &mut Values, count: usize) -> Vec<i8> {
         let zero = values.zero_point();
         values.codes(count, zero)
@@ -143,13 +170,16 @@ impl PoolElement for i8 {
         (-100, 120)
     }
     fn average(sum: f64, count: usize) -> i8 {
-        // `round` takes ties away from zero, and no quotient of these sizes rounds to a tie.
-        (sum / count as f64).round().clamp(-100.0, 120.0) as i8
+        pool::average_code(sum as i64, count as i64).clamp(-100, 120) as i8
+    }
+    fn data(values: Vec<i8>) -> Data {
+        Data::I8(values)
     }
 }
 
-impl PoolElement for f32 {
+impl Value for f32 {
     const CANARY: f32 = 99.0;
+    const DTYPE: DType = DType::F32;
     fn values(values: &mut Values, count: usize) -> Vec<f32> {
         values.floats(count)
     }
@@ -158,5 +188,8 @@ impl PoolElement for f32 {
     }
     fn average(sum: f64, count: usize) -> f32 {
         (sum as f32 / count as f32).clamp(-0.75, 0.9)
+    }
+    fn data(values: Vec<f32>) -> Data {
+        Data::F32(values)
     }
 }

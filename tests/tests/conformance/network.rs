@@ -1,0 +1,94 @@
+//! A few operators over given tensors, through the exporter, the blob and the executor.
+
+use conformance::oracle::quant::Affine;
+use host_train::export::{Options, Target, export};
+use host_train::graph::{Graph, Node, Op, Quantization, Tensor, TensorId};
+use host_train::runner::AlignedBytes;
+use microconv::backend::Backend;
+use microconv::{Model, Session};
+
+use crate::support::{CANARY, Value};
+
+/// What the arena holds before a run.
+const FILL: u8 = 0xA5;
+
+/// A graph and the values of its inputs.
+#[derive(Default)]
+pub(crate) struct Network {
+    graph: Graph,
+    inputs: Vec<Vec<u8>>,
+}
+
+impl Network {
+    fn tensor<E: Value>(&mut self, shape: &[usize], of: Affine) -> TensorId {
+        let id = TensorId(self.graph.tensors.len());
+        let mut tensor = Tensor::activation(format!("t{}", id.0), shape.to_vec(), E::DTYPE);
+        if E::DTYPE == i8::DTYPE {
+            tensor.quantization = Some(Quantization::per_tensor(of.scale, of.zero));
+        }
+        self.graph.tensors.push(tensor);
+        id
+    }
+
+    /// An input with these values.
+    pub(crate) fn input<E: Value>(&mut self, shape: &[usize], of: Affine, x: &[E]) -> TensorId {
+        let id = self.tensor::<E>(shape, of);
+        self.graph.inputs.push(id);
+        self.inputs.push(bytemuck::cast_slice(x).to_vec());
+        id
+    }
+
+    /// A constant with these values.
+    pub(crate) fn constant<E: Value>(&mut self, shape: &[usize], of: Affine, x: &[E]) -> TensorId {
+        let id = self.tensor::<E>(shape, of);
+        self.graph.tensors[id.0].data = Some(E::data(x.to_vec()));
+        id
+    }
+
+    /// An operator; its output is of type `E` and shape `shape`.
+    pub(crate) fn node<E: Value>(
+        &mut self,
+        op: Op,
+        inputs: &[TensorId],
+        shape: &[usize],
+        of: Affine,
+    ) -> TensorId {
+        let output = self.tensor::<E>(shape, of);
+        let name = format!("n{}", self.graph.nodes.len());
+        let (inputs, outputs) = (inputs.to_vec(), vec![output]);
+        self.graph.nodes.push(Node { name, op, inputs, outputs, folded: Vec::new() });
+        output
+    }
+
+    /// Runs on backend `B` and returns `output`. Past the arena nothing is written, and in
+    /// it, where only one layer runs, nothing but the output.
+    pub(crate) fn run<B: Backend, E: Value>(mut self, output: TensorId) -> Vec<E> {
+        self.graph.outputs.push(output);
+        let options = Options { target: Target::Portable, optimize: false, strip: true };
+        let exported = export(&self.graph, options).unwrap();
+        let blob = AlignedBytes::copy_of(&exported.blob);
+        let model = Model::from_bytes(blob.as_slice()).unwrap();
+        let needed = model.arena_bytes();
+        let mut memory = AlignedBytes::zeros(needed + CANARY);
+        memory.as_mut_slice().fill(FILL);
+        let (arena, after) = memory.as_mut_slice().split_at_mut(needed);
+        let mut session = Session::<B>::with_backend(model, arena).unwrap();
+        for (i, bytes) in self.inputs.iter().enumerate() {
+            session.input_bytes(i).copy_from_slice(bytes);
+        }
+        session.run();
+        let got = bytemuck::pod_collect_to_vec(session.output_bytes(0));
+        for (i, bytes) in self.inputs.iter().enumerate() {
+            let (from, to) = (model.input(i), model.output(0));
+            let apart = from.at + from.bytes() <= to.at || to.at + to.bytes() <= from.at;
+            if self.graph.nodes.len() == 1 && apart {
+                assert_eq!(session.input_bytes(i), bytes, "wrote over input {i}");
+            }
+        }
+        assert!(after.iter().all(|&byte| byte == FILL), "wrote outside the arena");
+        got
+    }
+}
+
+/// The quantisation of floats, which have none.
+pub(crate) const NONE: Affine = Affine { scale: 1.0, zero: 0 };
