@@ -11,12 +11,11 @@ use std::process::{Command, Stdio};
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let target = env::var("TARGET").unwrap_or_default();
-    // On thumbv8m the probe says yes with `target-cpu=cortex-m33`, but rustc 1.95 then
-    // refuses the kernels' naked functions ("instruction requires: dsp"): those cores
-    // run the portable kernels until that is understood.
-    let known_good = target.starts_with("thumb") && !target.starts_with("thumbv8m");
-    if known_good && assembles(&target, "smlad r0, r1, r2, r0") {
+    if target.starts_with("thumb") && assembles(&target, "smlad r0, r1, r2, r0") {
         println!("cargo::rustc-cfg=arm_dsp");
+        if target.starts_with("thumbv8m") {
+            println!("cargo::rustc-cfg=arm_v8m");
+        }
     }
 }
 

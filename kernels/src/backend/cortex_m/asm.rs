@@ -5,6 +5,22 @@
 //! `pure`: the compiler may not move these blocks, so that loads stay in groups.
 //! Loops that need more registers than inline assembly may name are naked functions.
 
+/// The first line of every naked function. rustc parses those a second time, for the symbols
+/// of the bitcode that link-time optimisation reads, and then knows the target but not
+/// `-C target-cpu`: on Armv8-M, where the extension is optional, they have to name a core.
+#[cfg(arm_v8m)]
+macro_rules! cpu {
+    () => {
+        ".cpu cortex-m33"
+    };
+}
+#[cfg(not(arm_v8m))]
+macro_rules! cpu {
+    () => {
+        ""
+    };
+}
+
 mod arrange_asm;
 mod reduce_asm;
 mod requantize_asm;

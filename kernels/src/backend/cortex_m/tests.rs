@@ -331,3 +331,20 @@ fn nearest_resizes() {
         });
     }
 }
+
+/// See `cpu!` in `asm.rs`: without it the function does not build for Armv8-M.
+#[test]
+#[cfg_attr(miri, ignore = "reads source files")]
+fn naked_functions_name_a_core() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/backend/cortex_m/asm");
+    let mut functions = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for body in text.split("naked_asm!(").skip(1) {
+            assert!(body.trim_start().starts_with("cpu!(),"), "{}", path.display());
+            functions += 1;
+        }
+    }
+    assert!(functions >= 7, "the naked functions have moved");
+}

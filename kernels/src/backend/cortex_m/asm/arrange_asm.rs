@@ -94,6 +94,7 @@ pub(in crate::backend::cortex_m) fn gather(
 #[unsafe(naked)]
 unsafe extern "C" fn gather_columns(arguments: *const usize) {
     naked_asm!(
+        cpu!(),
         "push {{r4-r11, lr}}",
         "ldmia r0, {{r0-r8}}",
         "mov lr, r8",

@@ -33,6 +33,7 @@ pub(in crate::backend::cortex_m) fn dot4(
 #[unsafe(naked)]
 unsafe extern "C" fn dot_1x4(acc: *mut [i32; 4], arguments: *mut [usize; 5]) {
     naked_asm!(
+        cpu!(),
         "push {{r0, r4-r11, lr}}",
         "ldmia r0, {{r3-r6}}",
         "ldmia r1, {{r7-r11}}",

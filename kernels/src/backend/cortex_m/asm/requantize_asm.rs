@@ -86,6 +86,7 @@ pub(in crate::backend::cortex_m) fn requantize_pixels(
 #[unsafe(naked)]
 unsafe extern "C" fn requantize_3(words: *const usize) {
     naked_asm!(
+        cpu!(),
         ".macro microconv_round x",
         "lsl \\x, \\x, #1",
         "smmulr \\x, \\x, r11",
@@ -228,6 +229,7 @@ pub(in crate::backend::cortex_m) fn add_halves(a: &[i8], b: &[i8], how: &AddHalv
 #[unsafe(naked)]
 unsafe extern "C" fn add_loop(words: *const usize) {
     naked_asm!(
+        cpu!(),
         "push {{r4-r11, lr}}",
         "ldmia r0, {{r0-r10}}",
         "2:",

@@ -43,6 +43,7 @@ pub(in crate::backend::cortex_m) fn tile(descriptor: &mut Descriptor<'_>) {
 #[unsafe(naked)]
 unsafe extern "C" fn tile_3x2(words: *const usize) {
     naked_asm!(
+        cpu!(),
         ".macro microconv_pair",
         "ldr.w r7, [r11, r12]",
         "ldr.w r8, [r11, r12, lsl #1]",
@@ -156,6 +157,7 @@ pub(in crate::backend::cortex_m) fn depthwise_tile(descriptor: &mut Descriptor<'
 #[unsafe(naked)]
 unsafe extern "C" fn depthwise_3x2(words: *const usize) {
     naked_asm!(
+        cpu!(),
         "push {{r4-r11, lr}}",
         "sub sp, sp, #40",
         "ldmia r0, {{r1-r10, r12}}",
@@ -265,6 +267,7 @@ pub(in crate::backend::cortex_m) fn few(
 #[unsafe(naked)]
 unsafe extern "C" fn few_1x1(arguments: *const usize) {
     naked_asm!(
+        cpu!(),
         "push {{r4-r11, lr}}",
         "sub sp, sp, #20",
         "ldmia r0, {{r1-r5, r10-r12}}",
