@@ -3,8 +3,9 @@
 //!
 //! `cargo run -p host-train --no-default-features --example cycle_layers -- LIST.toml PACK`
 //!
-//! Prints a JSON array with an entry per blob: name, multiply-accumulates, scratch, arena and
-//! bytes of weights and tables.
+//! Prints a JSON array with an entry per blob: name, multiply-accumulates, scratch, arena,
+//! bytes of weights and tables, and the CRC-32 of what the portable kernels make of bytes of
+//! period 251.
 
 use std::path::Path;
 
@@ -15,6 +16,9 @@ use host_train::graph::{Activation, DType, Graph, Op, Padding, ResizeMode, Tenso
 use host_train::inspect::summarize;
 use host_train::quantize::quantize;
 use host_train::runner::{AlignedBytes, parse, read_blob};
+use microconv::backend::Scalar;
+use microconv::model::format::CRC;
+use microconv::{Model, Session};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -68,6 +72,7 @@ struct Entry {
     scratch: usize,
     arena: usize,
     weights: usize,
+    checksum: u32,
 }
 
 fn main() -> Result<()> {
@@ -84,13 +89,13 @@ fn main() -> Result<()> {
         let options = |strip| Options { target: Target::CortexM, optimize: true, strip };
         let noted = AlignedBytes::copy_of(&export(&graph, options(false))?.blob);
         let blob = export(&graph, options(true))?.blob;
-        entries.push(entry(&layer.name, &noted, blob.len())?);
+        entries.push(Entry { weights: blob.len(), ..entry(&layer.name, &noted)? });
         pack.extend(blob);
     }
     for model in &list.model {
         let path = list_path.parent().unwrap_or(Path::new(".")).join(&model.file);
         let blob = read_blob(&path)?;
-        let entry = entry(&model.name, &blob, blob.as_slice().len())?;
+        let entry = entry(&model.name, &blob)?;
         entries.push(Entry { macs: model.macs, ..entry });
         pack.extend(blob.as_slice());
     }
@@ -99,15 +104,33 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn entry(name: &str, blob: &AlignedBytes, weights: usize) -> Result<Entry> {
-    let summary = summarize(&parse(Path::new(name), blob)?);
+fn entry(name: &str, blob: &AlignedBytes) -> Result<Entry> {
+    let model = parse(Path::new(name), blob)?;
+    let summary = summarize(&model);
     Ok(Entry {
         name: name.to_owned(),
         macs: summary.macs,
         scratch: summary.layers.iter().map(|layer| layer.scratch).max().unwrap_or_default(),
         arena: summary.arena_bytes,
-        weights,
+        weights: summary.flash_bytes,
+        checksum: checksum(model)?,
     })
+}
+
+fn checksum(model: Model<'_>) -> Result<u32> {
+    let mut arena = AlignedBytes::zeros(model.arena_bytes());
+    let mut session = Session::<Scalar>::with_backend(model, arena.as_mut_slice())?;
+    for input in 0..model.inputs() {
+        for (at, byte) in session.input_bytes(input).iter_mut().enumerate() {
+            *byte = (at % 251) as u8;
+        }
+    }
+    session.run();
+    let mut digest = CRC.digest();
+    for output in 0..model.outputs() {
+        digest.update(session.output_bytes(output));
+    }
+    Ok(digest.finalize())
 }
 
 /// The float graph of a layer, its weights, and ranges that leave sums room on both sides.

@@ -42,6 +42,7 @@ struct Entry {
     scratch: u64,
     arena: u64,
     weights: u64,
+    checksum: u64,
 }
 
 /// A layer or model of the list.
@@ -118,7 +119,12 @@ fn measure(board: &Board, estimator: Option<&std::path::Path>) -> Result<Report>
         let instructions = number(&text, &["layer", &at])?;
         let stack = number(&text, &["layer", &at, &instructions.to_string()])?;
         let cycles = estimates.get(&index).copied();
-        let Entry { name, macs, scratch, arena, weights } = entry;
+        let Entry { name, macs, scratch, arena, weights, checksum } = entry;
+        ensure!(
+            number(&text, &["checksum", &at])? == checksum,
+            "{name}: {} and the portable kernels disagree",
+            board.name
+        );
         let peer = peers.remove(&name).unwrap_or_default();
         layers.push(Measured {
             name,

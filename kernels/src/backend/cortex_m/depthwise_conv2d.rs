@@ -1,4 +1,7 @@
-//! Depthwise convolution: the tile with one product per tap and channel.
+//! Depthwise convolution: 3 × 3 of stride 1 on pairs of rows, others on the tile with
+//! one product per tap and channel.
+
+pub(super) mod pairs;
 
 use super::CortexM;
 use super::epilogue::Finish;
@@ -19,7 +22,8 @@ fn layout(g: &Conv2dGeometry) -> Option<(Layout, [Line; 2])> {
 /// Bytes of scratch; a depth multiplier or more than 64 taps take the portable form.
 pub(super) fn scratch(g: &Conv2dGeometry) -> usize {
     let ours = layout(g).map_or(0, |(layout, _)| layout.bytes());
-    ours.max(ops::depthwise_conv2d::scratch_bytes::<i8>(g))
+    ours.max(pairs::words(g).map_or(0, |words| 4 * words))
+        .max(ops::depthwise_conv2d::scratch_bytes::<i8>(g))
 }
 
 /// See [`DepthwiseConv2d`].
@@ -32,6 +36,16 @@ pub(super) fn run(
 ) {
     let g = &op.geometry;
     let (_, words, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);
+    let finish = Finish::new(&op.epilogue, g.window.taps());
+    let images = x.data().chunks_exact(g.input.image());
+    if let Some(words) = pairs::words(g).and_then(|count| words.get_mut(..count))
+        && finish.short
+    {
+        for (image, out) in images.zip(y.data_mut().chunks_exact_mut(g.output.image())) {
+            pairs::run(op, &finish, image, out, words);
+        }
+        return;
+    }
     let Some((layout, [rows, columns])) =
         layout(g).filter(|(layout, _)| words.len() >= layout.bytes() / 4)
     else {
@@ -48,10 +62,9 @@ pub(super) fn run(
             kernel: [g.window.rows.kernel, g.window.columns.kernel],
             depthwise: true,
         },
-        finish: Finish::new(&op.epilogue, g.window.taps()),
+        finish,
         width: columns.outputs,
     };
-    let images = x.data().chunks_exact(g.input.image());
     for (image, out) in images.zip(y.data_mut().chunks_exact_mut(g.output.image())) {
         let input = Input { image, channels: g.input.c, zero_point: op.padding };
         layer.run(&layout, &input, out, words);

@@ -128,7 +128,7 @@ impl<'a> Finish<'a> {
 
     /// Clamp, where saturation is not enough, and table.
     #[inline(always)]
-    fn end(&self, out: &mut [i8]) {
+    pub(super) fn end(&self, out: &mut [i8]) {
         let how = self.how;
         if self.short && self.narrow {
             for code in out.iter_mut() {

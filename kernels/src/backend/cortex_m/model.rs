@@ -1,6 +1,10 @@
 //! The functions of `asm.rs` in plain Rust, for every core without their instructions:
 //! the backend is compiled, tested and interpreted through these on any machine.
 
+mod pairs;
+
+pub(super) use pairs::{pack_rows, two_rows};
+
 use super::elementwise::AddHalves;
 use super::tile::{Descriptor, PIXELS, SUMS, Segments};
 use super::window::FEW_PAIRS;
