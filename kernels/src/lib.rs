@@ -20,6 +20,7 @@ pub mod epilogue;
 pub mod error;
 pub mod model;
 pub mod ops;
+pub mod pack;
 pub mod quant;
 pub mod shape;
 pub mod view;

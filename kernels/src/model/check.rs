@@ -10,6 +10,7 @@ use crate::ops::{
     AXES, ConvPool2dGeometry, StridedCopy, UnpoolConv2dGeometry, UpsampleConv2dGeometry, conv2d,
     depthwise_conv2d, transposed_conv2d,
 };
+use crate::pack;
 use crate::quant::Multiplier;
 
 impl Op {
@@ -23,6 +24,14 @@ impl Model<'_> {
     /// Weights, biases and multipliers have the lengths and ranges that the kernels expect.
     pub(crate) const fn check_data(&self, index: usize, layer: &Layer) -> Result<(), FormatError> {
         let result = match &layer.op {
+            Op::Conv2d(g, linear) if linear.packing != pack::PLAIN => {
+                let geometry = pack::Geometry::Conv2d(*g);
+                self.check_packed(layer, linear, &geometry, g.output.c, g.output.c)
+            }
+            Op::TransposedConv2d(g, linear) if linear.packing != pack::PLAIN => {
+                let geometry = pack::Geometry::TransposedConv2d(*g);
+                self.check_packed(layer, linear, &geometry, g.biases(), g.output.c)
+            }
             Op::Conv2d(g, linear) => {
                 self.check_linear(layer, linear, g.weights(), g.output.c, g.output.c)
             }
@@ -64,6 +73,27 @@ impl Model<'_> {
         };
         if linear.weights.len != expected {
             return Err(ShapeError::Length);
+        }
+        self.check_epilogue(&linear.epilogue, biases, channels)
+    }
+
+    /// The words and the scratch of a packed layer are there.
+    const fn check_packed(
+        &self,
+        layer: &Layer,
+        linear: &Linear,
+        geometry: &pack::Geometry,
+        biases: usize,
+        channels: usize,
+    ) -> Result<(), ShapeError> {
+        let (Some(words), Some(scratch)) =
+            (geometry.words(linear.packing), geometry.scratch(linear.packing))
+        else {
+            return Err(ShapeError::Window);
+        };
+        match words.checked_mul(4) {
+            Some(bytes) if bytes == linear.weights.len && layer.scratch.len >= scratch => {}
+            _ => return Err(ShapeError::Length),
         }
         self.check_epilogue(&linear.epilogue, biases, channels)
     }

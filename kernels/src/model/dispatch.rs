@@ -12,6 +12,7 @@ use crate::ops::{
     MaxPool2dWithIndices, MaxUnpool2d, Mean, Pool2dGeometry, ReduceMax, ResizeBilinear2d,
     ResizeNearest2d, Softmax, TransposedConv2d, WindowIndex, fused::FusedElement,
 };
+use crate::pack::{self, Geometry, Packed};
 use crate::quant::{Affine, lookup::Table};
 use crate::shape::Shape;
 use crate::view::{View, ViewMut};
@@ -70,6 +71,8 @@ trait Typed: FusedElement {
     fn epilogue<'b>(blob: &'b [u8], epilogue: &Epilogue) -> Self::Epilogue<'b>;
     fn code(code: i8) -> Self;
     fn bounds(bounds: &Bounds) -> (Self, Self);
+    /// A layer with packed weights.
+    fn packed(geometry: Geometry, linear: &Linear, io: Io<'_, Self>);
 }
 
 fn elements<E: bytemuck::Pod>(bytes: &[u8]) -> &[E] {
@@ -121,6 +124,20 @@ impl Typed for i8 {
     fn bounds(bounds: &Bounds) -> (i8, i8) {
         bounds.i8
     }
+    #[inline]
+    fn packed(geometry: Geometry, linear: &Linear, io: Io<'_, i8>) {
+        let op = Packed {
+            geometry,
+            packing: linear.packing,
+            words: array(io.blob, linear.weights),
+            zero_point: linear.zero_point,
+            epilogue: i8::epilogue(io.blob, &linear.epilogue),
+        };
+        if let Some((x, y, scratch)) = io.views(geometry.input(), geometry.output()) {
+            // Shapes and scratch were checked with the model.
+            let _ = op.run(x, y, scratch);
+        }
+    }
 }
 
 impl Typed for f32 {
@@ -144,6 +161,8 @@ impl Typed for f32 {
     fn bounds(bounds: &Bounds) -> (f32, f32) {
         bounds.f32
     }
+    /// The decoder refuses packed floats.
+    fn packed(_: Geometry, _: &Linear, _: Io<'_, f32>) {}
 }
 
 /// Runs a checked layer of `model` in `arena`, which has at least the model's bytes;
@@ -344,6 +363,12 @@ fn linear<B: Backend + Kernels<E>, E: Typed>(op: &Op, io: Io<'_, E>) {
         (array::<E>(blob, linear.weights), E::code(linear.zero_point), epilogue)
     };
     match op {
+        Op::Conv2d(g, data) if data.packing != pack::PLAIN => {
+            E::packed(Geometry::Conv2d(*g), data, io);
+        }
+        Op::TransposedConv2d(g, data) if data.packing != pack::PLAIN => {
+            E::packed(Geometry::TransposedConv2d(*g), data, io);
+        }
         Op::Conv2d(g, data) => {
             let (weights, padding, epilogue) = parts(data);
             let op = Conv2d { geometry: *g, weights, padding, epilogue };

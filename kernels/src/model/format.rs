@@ -152,7 +152,7 @@ record! {
         scratch_bytes: u32,
         /// Offset of its parameters.
         params_at: u32,
-        /// How its weights are packed: 0 plain.
+        /// How its weights are packed: 0 plain, see [`crate::pack`].
         packing: u32,
     }
 }

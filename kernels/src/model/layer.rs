@@ -154,6 +154,8 @@ pub(crate) enum Epilogue {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Linear {
     pub(crate) weights: Span,
+    /// Plain, or a packing of [`crate::pack`]: convolutions in i8 only.
+    pub(crate) packing: u32,
     pub(crate) zero_point: i8,
     pub(crate) epilogue: Epilogue,
 }

@@ -23,12 +23,18 @@ macro_rules! cpu {
 
 mod arrange_asm;
 mod pairs_asm;
+mod patch_asm;
+mod planes_asm;
 mod reduce_asm;
 mod requantize_asm;
+mod slide_asm;
 mod tile_asm;
 
 pub(super) use arrange_asm::{gather, interleave, widen, widen_split};
 pub(super) use pairs_asm::{pack_rows, two_rows};
+pub(super) use patch_asm::patch;
+pub(super) use planes_asm::{spread, twice};
 pub(super) use reduce_asm::{dot, dot4, max_2x2, max_into, sum_cells};
 pub(super) use requantize_asm::{add_halves, requantize, requantize_pixels, requantize_run};
+pub(super) use slide_asm::slide;
 pub(super) use tile_asm::{depthwise_tile, few, tile};

@@ -4,6 +4,8 @@ use super::CortexM;
 use super::epilogue::Finish;
 use super::expand::Weights;
 use super::linear::{Input, Linear};
+use super::plan::{Phase, Plan};
+use super::planes::Planes;
 use super::window::{Layout, Line};
 use crate::ops::{self, Conv2d, Conv2dGeometry};
 use crate::view::{View, ViewMut};
@@ -48,9 +50,24 @@ fn layout(g: &Conv2dGeometry) -> Option<(Layout, [Line; 2])> {
     Some((Layout::new(&lines[0], &lines[1], g.input.c, g.output.c)?, lines))
 }
 
+/// The one phase of a convolution.
+const fn phase(g: &Conv2dGeometry) -> Phase {
+    let (rows, columns) = (Line::forward(&g.window.rows), Line::forward(&g.window.columns));
+    Phase { rows, columns, bias: 0 }
+}
+
+/// The plan on planes; single taps are columns already.
+fn plan(g: &Conv2dGeometry, phase: &Phase) -> Option<Plan> {
+    if g.groups != 1 || g.window.taps() == 1 {
+        return None;
+    }
+    Plan::new(core::slice::from_ref(phase), [g.input.c, g.output.c], false)
+}
+
 /// Bytes of scratch; groups and windows of more than 64 runs take the portable form.
 pub(super) fn scratch(g: &Conv2dGeometry) -> usize {
     let ours = layout(g).map_or(0, |(layout, _)| layout.bytes());
+    let ours = ours.max(plan(g, &phase(g)).map_or(0, |plan| plan.bytes(false)));
     ours.max(ops::conv2d::scratch_bytes::<i8>(g))
 }
 
@@ -69,20 +86,29 @@ pub(super) fn run(
     else {
         return ops::conv2d::run::<i8, CortexM>(op, x, y, scratch);
     };
-    let layer = Linear {
-        rows,
-        columns,
-        weights: Weights {
-            data: op.weights,
-            bias: op.epilogue.bias,
-            outputs: g.output.c,
-            inputs: g.input.c,
-            kernel: [g.window.rows.kernel, g.window.columns.kernel],
-            depthwise: false,
-        },
-        finish: Finish::new(&op.epilogue, g.depth()),
-        width: columns.outputs,
+    let weights = Weights {
+        data: op.weights,
+        bias: op.epilogue.bias,
+        outputs: g.output.c,
+        inputs: g.input.c,
+        kernel: [g.window.rows.kernel, g.window.columns.kernel],
+        depthwise: false,
     };
+    let finish = Finish::new(&op.epilogue, g.depth());
+    let phase = phase(g);
+    let fits = |plan: &Plan| finish.short && words.len() * 4 >= plan.bytes(false);
+    if let Some(plan) = plan(g, &phase).filter(fits) {
+        let phases = core::slice::from_ref(&phase);
+        let width = g.output.w;
+        let layer = Planes { plan: &plan, phases, weights, packed: None, finish, width };
+        let images = x.data().chunks_exact(g.input.image());
+        for (image, out) in images.zip(y.data_mut().chunks_exact_mut(g.output.image())) {
+            let input = Input { image, channels: g.input.c, zero_point: op.padding };
+            layer.run(&input, out, words);
+        }
+        return;
+    }
+    let layer = Linear { rows, columns, weights, finish, width: columns.outputs };
     let images = x.data().chunks_exact(g.input.image());
     for (image, out) in images.zip(y.data_mut().chunks_exact_mut(g.output.image())) {
         let input = Input { image, channels: g.input.c, zero_point: op.padding };

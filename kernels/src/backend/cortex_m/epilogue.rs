@@ -5,6 +5,7 @@
 //! form runs. Both are exact.
 
 use super::insn;
+use super::slide::Style;
 use super::tile::PIXELS;
 use crate::epilogue::Requantize;
 use crate::quant::requantize;
@@ -21,6 +22,9 @@ pub(super) struct Finish<'a> {
     how: &'a Requantize<'a>,
     /// Whether the short form is exact for this layer.
     pub(super) short: bool,
+    /// Whether in addition no code below the zero point is wanted, so that only sums
+    /// above zero have to be rounded.
+    relu: bool,
     narrow: bool,
 }
 
@@ -30,7 +34,43 @@ impl<'a> Finish<'a> {
         let bias = how.bias.iter().fold(0, |most, bias| bias.unsigned_abs().max(most));
         let bound = (depth as u64).saturating_mul(1 << 14).saturating_add(u64::from(bias));
         let short = bound < 1 << 30 && how.shifts.iter().all(|shift| (-31..=-1).contains(shift));
-        Self { how, short, narrow: how.min != i8::MIN || how.max != i8::MAX }
+        let relu = how.zero_point == i32::from(how.min) && how.shifts.iter().all(|&n| n >= -22);
+        Self { how, short, relu, narrow: how.min != i8::MIN || how.max != i8::MAX }
+    }
+
+    /// How the tiles of the planes end.
+    pub(super) const fn style(&self, one: bool) -> Style {
+        Style { relu: self.relu, one }
+    }
+
+    /// Whether [`insn::patch`] may round as for a lowest code of zero.
+    pub(super) const fn relu(&self) -> bool {
+        self.relu
+    }
+
+    /// Doubled bias (biases of the phase begin at `first`), mantissa, offset and right
+    /// shift of `channel` for [`insn::slide`] and [`insn::patch`].
+    pub(super) fn head(&self, channel: usize, first: usize) -> [i32; 4] {
+        let [_, mantissa, n] = self.parts(channel);
+        let bias = self.how.bias.get(first + channel).map_or(0, |bias| bias.wrapping_mul(2));
+        let zero = self.how.zero_point;
+        let offset = if self.relu { (1 << (n - 1)) + (zero << n) } else { zero };
+        [bias, mantissa, offset, n]
+    }
+
+    /// `channels` channels at the start of every `step` outputs of `out`: clamp and table, after
+    /// codes that saturated only.
+    pub(super) fn codes(&self, [channels, step]: [usize; 2], out: &mut [i8]) {
+        if !self.narrow && self.how.table.is_none() {
+            return;
+        }
+        if channels == step {
+            return self.end(out);
+        }
+        for out in out.chunks_mut(step) {
+            let len = channels.min(out.len());
+            self.end(&mut out[..len]);
+        }
     }
 
     /// `tiles` tiles of `channels` channels from `first` on, pixels `step` apart in `out`;

@@ -19,7 +19,7 @@ pub(super) struct Weights<'a> {
 
 impl Weights<'_> {
     /// `len` weights of `output` from tap (`ky`, `kx`) on; nothing beyond the last output.
-    fn run(&self, output: usize, [ky, kx]: [usize; 2], len: usize) -> &[i8] {
+    pub(super) fn run(&self, output: usize, [ky, kx]: [usize; 2], len: usize) -> &[i8] {
         let taps = self.kernel[0] * self.kernel[1];
         let at = ((output * taps) + ky * self.kernel[1] + kx) * self.inputs;
         self.data.get(at..at + len).unwrap_or(&[])

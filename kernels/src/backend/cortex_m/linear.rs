@@ -241,7 +241,7 @@ impl Linear<'_> {
 }
 
 /// `fill` that does not become a call.
-fn fill(row: &mut [i16], value: i16) {
+pub(super) fn fill(row: &mut [i16], value: i16) {
     let word = i32::from(value) & 0xffff | i32::from(value) << 16;
     let (head, words, tail) = bytemuck::pod_align_to_mut::<i16, i32>(row);
     for cell in head.iter_mut().chain(tail) {

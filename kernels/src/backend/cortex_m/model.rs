@@ -2,8 +2,14 @@
 //! the backend is compiled, tested and interpreted through these on any machine.
 
 mod pairs;
+mod patch;
+mod planes;
+mod slide;
 
 pub(super) use pairs::{pack_rows, two_rows};
+pub(super) use patch::patch;
+pub(super) use planes::{spread, twice};
+pub(super) use slide::slide;
 
 use super::elementwise::AddHalves;
 use super::tile::{Descriptor, PIXELS, SUMS, Segments};
@@ -108,8 +114,9 @@ pub(super) fn requantize(acc: i32, mantissa: i32, n: i32, zero_point: i32) -> i3
     let doubled = i64::from(acc.wrapping_mul(2));
     let high = ((doubled * i64::from(mantissa) + (1 << 31)) >> 32) as i32;
     let high = high.wrapping_add(high >> 31);
-    let carry = (high >> (n - 1)) & 1;
-    ((high >> n) + carry + zero_point).clamp(-128, 127)
+    let carry = high.wrapping_shr(n.wrapping_sub(1) as u32) & 1;
+    let code = high.wrapping_shr(n as u32).wrapping_add(carry).wrapping_add(zero_point);
+    code.clamp(-128, 127)
 }
 
 /// Windows of five pairs, one after the other in `columns`: each stays in registers while

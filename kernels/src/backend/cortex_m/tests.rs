@@ -13,6 +13,7 @@ use crate::ops::{
     DepthwiseConv2d, MaxPool2d, Pool2dGeometry, Resize2dGeometry, ResizeNearest2d,
     TransposedConv2d, TransposedConv2dGeometry,
 };
+use crate::pack::{self, Geometry, Packed};
 use crate::quant::Multiplier;
 use crate::shape::Shape;
 use crate::view::{View, ViewMut};
@@ -156,6 +157,35 @@ fn convolutions() {
         both(&format!("{seed} {g:?}"), |ours| {
             if ours { run::<CortexM>(&op, &x) } else { run::<Scalar>(&op, &x) }
         });
+        packings(Geometry::Conv2d(g), &weights, &x, op.padding, end.requantize(), || {
+            run::<Scalar>(&op, &x)
+        });
+    }
+}
+
+/// Every packing that serves the layer beside the plain weights on the portable backend.
+fn packings(
+    geometry: Geometry,
+    weights: &[i8],
+    x: &[i8],
+    zero_point: i8,
+    end: Requantize<'_>,
+    plain: impl FnOnce() -> Vec<i8>,
+) {
+    let Some(chosen) = geometry.choose(&end) else { return };
+    let plain = plain();
+    assert!(geometry.words(chosen).is_some() && geometry.scratch(chosen).is_some());
+    for packing in 1..=pack::LAST {
+        let Some(count) = geometry.words(packing) else { continue };
+        let mut words = vec![0; count];
+        geometry.pack(packing, weights, &end, &mut words).unwrap();
+        let op = Packed::new(geometry, packing, &words, zero_point, end).unwrap();
+        let (input, output) = (geometry.input(), geometry.output());
+        let y = guarded(output.count(), geometry.scratch(packing).unwrap(), |y, scratch| {
+            let (x, y) = (View::new(input, x).unwrap(), ViewMut::new(output, y).unwrap());
+            op.run(x, y, scratch).unwrap();
+        });
+        assert_eq!(y, plain, "packing {packing} of {geometry:?}");
     }
 }
 
@@ -182,6 +212,8 @@ fn transposed_convolutions() {
         both(&format!("{seed} {g:?}"), |ours| {
             if ours { run::<CortexM>(&op, &x) } else { run::<Scalar>(&op, &x) }
         });
+        let geometry = Geometry::TransposedConv2d(g);
+        packings(geometry, &weights, &x, zero, end.requantize(), || run::<Scalar>(&op, &x));
     }
 }
 

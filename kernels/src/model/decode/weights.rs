@@ -6,6 +6,7 @@ use crate::error::{FormatError, ShapeError, tri};
 use crate::model::format::{ActivateRecord, LinearRecord, RequantizeRecord, opcode};
 use crate::model::layer::{Epilogue, Linear, Op};
 use crate::ops::{Conv2dGeometry, DenseGeometry, TransposedConv2dGeometry};
+use crate::pack;
 
 const fn activation(code: u32, alpha: f32) -> Option<Activation> {
     match code {
@@ -30,7 +31,12 @@ impl Context<'_, '_> {
             return self.fail(ShapeError::Range);
         };
         let epilogue = tri!(self.epilogue(LinearRecord::SIZE));
-        Ok((record, Linear { weights, zero_point, epilogue }))
+        let packing = self.record.packing;
+        let packs = matches!(self.record.opcode, opcode::CONV_2D | opcode::TRANSPOSED_CONV_2D);
+        if packing != pack::PLAIN && (self.float() || !packs || !pack::is_supported()) {
+            return Err(FormatError::Packing(self.index));
+        }
+        Ok((record, Linear { weights, packing, zero_point, epilogue }))
     }
 
     pub(super) const fn linear(&self) -> Result<Op, FormatError> {

@@ -87,7 +87,8 @@ pub(in crate::backend::cortex_m) fn gather(
 
 /// r0 and r1 first and last run, r2 inputs, r3 output, r4 words of a run, r5 its bytes,
 /// r6 bytes between columns of inputs, r7 columns left, lr what is left of a column,
-/// r8 run, r9 source, r10 destination or second word, r11 words left, r12 word.
+/// r8 run, r9 source, r10 destination or second word, r11 turns left, r12 word; on the
+/// stack the turns of a run, for which r4 becomes the entry.
 ///
 /// # Safety
 /// The arguments are those of [`gather`].
@@ -95,30 +96,49 @@ pub(in crate::backend::cortex_m) fn gather(
 unsafe extern "C" fn gather_columns(arguments: *const usize) {
     naked_asm!(
         cpu!(),
-        "push {{r4-r11, lr}}",
+        "push {{r3-r11, lr}}",
         "ldmia r0, {{r0-r8}}",
         "mov lr, r8",
+        // Turns of eight words, of which the first begins in the middle.
+        "add r9, r4, #7",
+        "lsrs r9, r9, #3",
+        "str r9, [sp, #0]",
+        "lsl r9, r9, #3",
+        "sub r9, r9, r4",
+        "cmp r4, #2",
+        "adr r4, 4f",
+        "add r4, r4, r9, lsl #3",
+        "orr r4, r4, #1",
+        "beq 5f",
         // A column.
         "2:",
         "mov r8, r0",
-        "cmp r4, #2",
-        "beq 5f",
         "3:",
         "ldr r9, [r8], #4",
+        "ldr r11, [sp, #0]",
         "mov r10, r3",
-        "mov r11, r4",
         "add r9, r9, r2",
+        "bx r4",
+        ".p2align 2",
         "4:",
-        "ldr r12, [r9], #4",
+        ".rept 8",
+        "ldr.w r12, [r9], #4",
+        "str.w r12, [r10], #4",
+        ".endr",
         "subs r11, r11, #1",
-        "str r12, [r10], #4",
-        "bne 4b",
+        "bne.w 4b",
         "add r3, r3, r5",
         "cmp r8, r1",
         "bne 3b",
-        "b 6f",
-        // Runs of two words.
+        "add r3, r3, lr",
+        "add r2, r2, r6",
+        "subs r7, r7, #1",
+        "bne 2b",
+        "pop {{r3-r11, pc}}",
+        // A column of runs of two words.
         "5:",
+        "mov r8, r0",
+        "6:",
         "ldr r9, [r8], #4",
         "cmp r8, r1",
         "add r9, r9, r2",
@@ -127,13 +147,12 @@ unsafe extern "C" fn gather_columns(arguments: *const usize) {
         "str r12, [r3]",
         "str r10, [r3, #4]",
         "add r3, r3, r5",
-        "bne 5b",
-        "6:",
+        "bne 6b",
         "add r3, r3, lr",
         "add r2, r2, r6",
         "subs r7, r7, #1",
-        "bne 2b",
-        "pop {{r4-r11, pc}}",
+        "bne 5b",
+        "pop {{r3-r11, pc}}",
     )
 }
 

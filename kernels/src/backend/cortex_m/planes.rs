@@ -1,0 +1,563 @@
+//! Convolutions on the tile of the planes: rows are laid out once, weights are brought
+//! into order a block of channels at a time, and whole rows of tiles run in one call.
+
+use super::epilogue::Finish;
+use super::expand::Weights;
+use super::insn;
+use super::linear::{Input, fill};
+use super::plan::{COLUMN_TILES, Form, PATCH, PHASES, Phase, Plan, Runs, SLOTS, lanes};
+use super::slide::{CELL, PIXELS, Program, Run, STEPS, Slide, Then};
+use super::stream::{self, TWICE};
+
+/// A convolution, or phases of a transposed one, with sums that end in the short form.
+pub(super) struct Planes<'a> {
+    pub(super) plan: &'a Plan,
+    /// At most [`PHASES`].
+    pub(super) phases: &'a [Phase],
+    pub(super) weights: Weights<'a>,
+    /// All weights in order; then `weights` has none.
+    pub(super) packed: Option<&'a [i32]>,
+    pub(super) finish: Finish<'a>,
+    /// Cells of an output row.
+    pub(super) width: usize,
+}
+
+/// Channels of a block and their weights in order.
+struct Block<'a> {
+    first: usize,
+    channels: usize,
+    words: &'a [i32],
+}
+
+/// Pixels: their number, where they read and write.
+struct Place {
+    count: usize,
+    /// Bytes between pairs of a plane, or between columns; bytes between pixels.
+    pitch: usize,
+    pixel: usize,
+    /// First output, distance of pixels and of the two rows.
+    out: usize,
+    step: usize,
+    second: usize,
+}
+
+impl Planes<'_> {
+    /// All outputs of one image; `y` is the whole image, `scratch` has [`Plan::bytes`].
+    pub(super) fn run(&self, input: &Input<'_>, y: &mut [i8], scratch: &mut [i32]) {
+        let plan = self.plan;
+        let outputs = self.weights.outputs;
+        if let Some(words) = self.packed {
+            return self.block(&Block { first: 0, channels: outputs, words }, input, y, scratch);
+        }
+        let weights = plan.at_once * plan.group;
+        let Some((words, rest)) = scratch.split_at_mut_checked(weights) else { return };
+        for first in (0..outputs).step_by(2 * plan.at_once) {
+            let channels = (outputs - first).min(2 * plan.at_once);
+            let groups = words.chunks_exact_mut(plan.group).take(channels.div_ceil(2));
+            for (group, words) in groups.enumerate() {
+                let channel = first + 2 * group;
+                stream::group(&self.weights, &self.finish, plan, self.phases, channel, words);
+            }
+            self.block(&Block { first, channels, words }, input, y, rest);
+        }
+    }
+
+    fn block(&self, block: &Block<'_>, input: &Input<'_>, y: &mut [i8], scratch: &mut [i32]) {
+        let plan = self.plan;
+        if let (Form::Segments, [phase]) = (plan.form, self.phases) {
+            // The ring and the slack behind it.
+            return self.segments(block, phase, input, y, scratch);
+        }
+        let Some((planes, extra)) = scratch.split_at_mut_checked(plan.planes()) else { return };
+        match (plan.form, self.phases) {
+            (Form::Rows, _) => self.rows(block, input, y, planes),
+            (Form::Twice, [phase]) => self.twice(block, phase, input, y, [planes, extra]),
+            (Form::Columns, [phase]) => self.columns(block, phase, input, y, [planes, extra]),
+            (Form::Patch, [phase]) => self.patch(block, phase, input, y, [planes, extra]),
+            _ => {}
+        }
+    }
+
+    /// Input row `v`, counted from the first of output row 0; `None` in the padding.
+    fn source<'b>(&self, input: &Input<'b>, v: usize) -> Option<&'b [i8]> {
+        let iy = usize::try_from(self.plan.start[0] + v as isize).ok()?;
+        let len = self.phases.first()?.columns.input * input.channels;
+        input.image.get(iy * len..(iy + 1) * len)
+    }
+
+    /// Cells of padding before a row, and input cells that are skipped and used.
+    fn span(&self) -> [usize; 3] {
+        let widened = matches!(self.plan.form, Form::Columns | Form::Segments);
+        let cells = self.plan.cells * if widened { 1 } else { self.plan.stride };
+        let start = self.plan.start[1];
+        let width = self.phases.first().map_or(0, |phase| phase.columns.input);
+        let before = start.min(0).unsigned_abs().min(cells);
+        let skip = start.max(0) as usize;
+        [before, skip, width.saturating_sub(skip).min(cells - before)]
+    }
+
+    fn rows(&self, block: &Block<'_>, input: &Input<'_>, y: &mut [i8], planes: &mut [i32]) {
+        let plan = self.plan;
+        let zero = pair(input.zero_point, input.zero_point);
+        for word in planes.iter_mut() {
+            *word = zero;
+        }
+        let pitch = plan.pitch() * 4;
+        let bank = plan.pairs * plan.pitch();
+        let place = |v: usize| v / SLOTS % plan.banks() * bank + v % SLOTS;
+        let mut runs = [const { None::<Runs> }; PHASES];
+        for (runs, phase) in runs.iter_mut().zip(self.phases) {
+            *runs = plan.runs(phase);
+        }
+        let span = self.span();
+        let stride = self.phases.first().map_or(1, |phase| phase.rows.stride);
+        let most = self.phases.iter().map(|phase| phase.rows.outputs).max().unwrap_or(0);
+        let mut program = Program::new();
+        let mut next = 0;
+        for oy in 0..most {
+            let begin = oy * stride;
+            for v in next.max(begin)..begin + plan.ring {
+                let planes = planes.get_mut(place(v)..).unwrap_or(&mut []);
+                match self.source(input, v) {
+                    Some(x) => self.spread(x, span, planes),
+                    None => {
+                        for word in planes.iter_mut().take(bank).step_by(SLOTS) {
+                            *word = zero;
+                        }
+                    }
+                }
+            }
+            next = begin + plan.ring;
+            let mut words = 0;
+            for (phase, runs) in self.phases.iter().zip(&runs) {
+                let Some(runs) = runs else { return };
+                let rows = &phase.rows;
+                let above = begin + (rows.start - plan.start[0]) as usize;
+                let before = (phase.columns.start - plan.start[1]) as usize * CELL;
+                program.clear();
+                for ky in 0..rows.taps {
+                    let row = place(above + ky * rows.step) * 4 + before;
+                    for run in runs.list() {
+                        program.push(row + run.at, plan.pairs, run.run, Then::Next);
+                    }
+                }
+                if oy < rows.outputs {
+                    program.end(Then::Last);
+                    let words = block.words.get(words..).unwrap_or(&[]);
+                    self.row(
+                        &Block { words, ..*block },
+                        phase,
+                        &mut program,
+                        planes,
+                        [oy, 0, pitch, CELL],
+                        y,
+                    );
+                }
+                words += program.words();
+            }
+        }
+    }
+
+    /// A row to its slot of the planes.
+    fn spread(&self, x: &[i8], [before, skip, inside]: [usize; 3], planes: &mut [i32]) {
+        let plan = self.plan;
+        let channels = plan.inputs;
+        for phase in 0..plan.stride {
+            // The first cell inside of this phase.
+            let first = if before <= phase { 0 } else { (before - phase).div_ceil(plan.stride) };
+            let from = first * plan.stride + phase - before;
+            if from >= inside {
+                continue;
+            }
+            let count =
+                if plan.stride == 1 { inside } else { (inside - from).div_ceil(plan.stride) };
+            let Some(x) = x.get((skip + from) * channels..) else { return };
+            let at = (phase * plan.cells + first) * SLOTS;
+            let Some(planes) = planes.get_mut(at..) else { return };
+            let step = plan.stride * channels;
+            let Some(whole) = ahead(channels, count) else {
+                insn::spread(x, [channels / 4, step, count], planes, plan.pitch());
+                self.spread_rest(x, step, count, planes);
+                continue;
+            };
+            insn::spread(x, [channels.div_ceil(4), step, whole], planes, plan.pitch());
+            let x = x.get(whole * step..).unwrap_or(&[]);
+            let planes = planes.get_mut(whole * SLOTS..).unwrap_or(&mut []);
+            insn::spread(x, [channels / 4, step, 1], planes, plan.pitch());
+            self.spread_rest(x, step, 1, planes);
+        }
+    }
+
+    /// The channels that are no four.
+    fn spread_rest(&self, x: &[i8], step: usize, count: usize, planes: &mut [i32]) {
+        let plan = self.plan;
+        for index in plan.inputs / 4 * 2..plan.pairs {
+            let lanes = lanes(index, plan.inputs);
+            let out = planes.get_mut(index * plan.pitch()..).unwrap_or(&mut []);
+            for (word, x) in out.iter_mut().step_by(SLOTS).take(count).zip(x.chunks(step)) {
+                let [low, high] = lanes.map(|lane| lane.and_then(|c| x.get(c)).copied());
+                *word = pair(low.unwrap_or(0), high.unwrap_or(0));
+            }
+        }
+    }
+
+    /// The four rows that output rows `oy` and `oy + 1` read, from column `skip` on.
+    fn four<'b>(
+        &self,
+        input: &Input<'b>,
+        oy: usize,
+        skip: usize,
+        blank: &'b [i8],
+    ) -> [&'b [i8]; 4] {
+        [0, 1, 2, 3].map(|k| {
+            let row = self.source(input, oy + k).unwrap_or(blank);
+            row.get(skip * input.channels..).unwrap_or(&[])
+        })
+    }
+
+    fn twice(
+        &self,
+        block: &Block<'_>,
+        phase: &Phase,
+        input: &Input<'_>,
+        y: &mut [i8],
+        [planes, blank]: [&mut [i32]; 2],
+    ) {
+        let plan = self.plan;
+        let zero = i32::from(input.zero_point);
+        let sum = (2 * zero) & 0xffff | (2 * zero) << 16;
+        for cell in planes.chunks_exact_mut(SLOTS) {
+            cell.copy_from_slice(&[0, sum, 0, 0]);
+        }
+        let blank = padding(blank, input.zero_point);
+        let Some(runs) = plan.runs(phase) else { return };
+        let pitch = plan.pitch() * 4;
+        let [before, skip, inside] = self.span();
+        let mut program = Program::new();
+        for oy in (0..phase.rows.outputs).step_by(2) {
+            let rows = self.four(input, oy, skip, blank);
+            let place = planes.get_mut(before * SLOTS..).unwrap_or(&mut []);
+            sums(rows, inside, place, plan);
+            let second = oy + 1 < phase.rows.outputs;
+            if oy == 0 || !second {
+                let row = if second { Then::First } else { Then::Last };
+                let ends = [Then::Stash, Then::Combine, row, Then::Last];
+                program.clear();
+                for (slot, end) in TWICE.into_iter().zip(ends).take(if second { 4 } else { 3 }) {
+                    for run in runs.list() {
+                        program.push(slot * 4 + run.at, plan.pairs, run.run, Then::Next);
+                    }
+                    program.end(end);
+                }
+            }
+            self.row(block, phase, &mut program, planes, [oy, usize::from(second), pitch, CELL], y);
+        }
+    }
+
+    fn patch(
+        &self,
+        block: &Block<'_>,
+        phase: &Phase,
+        input: &Input<'_>,
+        y: &mut [i8],
+        [planes, blank]: [&mut [i32]; 2],
+    ) {
+        let zero = pair(input.zero_point, input.zero_point);
+        for word in planes.iter_mut() {
+            *word = zero;
+        }
+        let blank = padding(blank, input.zero_point);
+        let [before, skip, inside] = self.span();
+        let outputs = self.weights.outputs;
+        let step = phase.columns.every * outputs;
+        let words = block.words.get(..block.channels * PATCH).unwrap_or(&[]);
+        for oy in (0..phase.rows.outputs).step_by(2) {
+            let [a, b, c, d] = self.four(input, oy, skip, blank);
+            let cells = planes.chunks_exact_mut(2).skip(before).take(inside);
+            let codes = a.iter().zip(b).zip(c.iter().zip(d));
+            for (cell, ((&a, &b), (&c, &d))) in cells.zip(codes) {
+                cell.copy_from_slice(&[pair(a, b), pair(c, d)]);
+            }
+            let second = usize::from(oy + 1 < phase.rows.outputs);
+            let out = y.get_mut(self.cell(phase, oy) * outputs + block.first..).unwrap_or(&mut []);
+            let size = [
+                block.channels,
+                phase.columns.outputs,
+                step,
+                second * phase.rows.every * self.width * outputs,
+            ];
+            insn::patch(planes, words, self.finish.relu(), size, out);
+            for oy in oy..=oy + second {
+                self.codes(block, phase, oy, y);
+            }
+        }
+    }
+
+    /// Row `v` to its place in the ring of widened rows.
+    fn widen(
+        &self,
+        input: &Input<'_>,
+        v: usize,
+        [before, skip, inside]: [usize; 3],
+        ring: &mut [i16],
+    ) {
+        let (channels, len) = (input.channels, self.plan.row());
+        let at = v % self.plan.ring * len;
+        let body = at + before * channels..at + (before + inside) * channels;
+        let Some(body) = ring.get_mut(body) else { return };
+        match self.source(input, v) {
+            Some(x) => insn::widen(&x[skip * channels..(skip + inside) * channels], body),
+            None => fill(body, input.zero_point.into()),
+        }
+    }
+
+    fn segments(
+        &self,
+        block: &Block<'_>,
+        phase: &Phase,
+        input: &Input<'_>,
+        y: &mut [i8],
+        words: &mut [i32],
+    ) {
+        let plan = self.plan;
+        let Some(words) = words.get_mut(..plan.planes() + plan.extra()) else { return };
+        fill(bytemuck::cast_slice_mut(words), input.zero_point.into());
+        let span = self.span();
+        let pitch = phase.columns.stride * plan.inputs * 2;
+        let mut program = Program::new();
+        let mut next = 0;
+        for oy in 0..phase.rows.outputs {
+            let begin = oy * phase.rows.stride;
+            for v in next.max(begin)..begin + plan.ring {
+                self.widen(input, v, span, bytemuck::cast_slice_mut(words));
+            }
+            next = begin + plan.ring;
+            program.clear();
+            for ky in 0..phase.rows.taps {
+                let row = (begin + ky * phase.rows.step) % plan.ring * plan.row();
+                program.push(2 * row, plan.pairs, Run::Column, Then::Next);
+            }
+            program.end(Then::Last);
+            self.row(block, phase, &mut program, words, [oy, 0, pitch, pitch], y);
+        }
+    }
+
+    fn columns(
+        &self,
+        block: &Block<'_>,
+        phase: &Phase,
+        input: &Input<'_>,
+        y: &mut [i8],
+        [ring, columns]: [&mut [i32]; 2],
+    ) {
+        let plan = self.plan;
+        let (rows, across) = (&phase.rows, &phase.columns);
+        let ring: &mut [i16] = bytemuck::cast_slice_mut(ring);
+        let (channels, len) = (plan.inputs, plan.row());
+        fill(ring, input.zero_point.into());
+        let span = self.span();
+        let joined = across.step == 1 || across.taps == 1;
+        let per_row = if joined { 1 } else { across.taps };
+        let run = if joined { across.taps * channels } else { channels };
+        let step = across.stride * channels;
+        let (mut starts, mut last) = ([0; STEPS], 0);
+        let mut program = Program::new();
+        program.push(0, plan.pairs, Run::Column, Then::Last);
+        let (mut next, mut oy, mut ox) = (0, 0, 0);
+        let (total, outputs) = (rows.outputs * across.outputs, self.weights.outputs);
+        let mut done = 0;
+        while done < total {
+            let count = batch(total - done);
+            let mut filled = 0;
+            while filled < count {
+                if ox == 0 {
+                    let begin = oy * rows.stride;
+                    for v in next.max(begin)..begin + plan.ring {
+                        self.widen(input, v, span, ring);
+                    }
+                    next = begin + plan.ring;
+                    last = 0;
+                    let mut places = starts.iter_mut();
+                    for ky in 0..rows.taps {
+                        let row = (begin + ky * rows.step) % plan.ring * len;
+                        for kx in 0..per_row {
+                            let start = 2 * (row + kx * across.step * channels);
+                            last = last.max(start);
+                            if let Some(place) = places.next() {
+                                *place = start as u32;
+                            }
+                        }
+                    }
+                }
+                let size = (count - filled).min(across.outputs - ox);
+                let Some(starts) = starts.get(..rows.taps * per_row) else { return };
+                let x = ring.get(ox * step..).unwrap_or(&[]);
+                let out = columns.get_mut(filled * plan.pairs..).unwrap_or(&mut []);
+                let out: &mut [i16] = bytemuck::cast_slice_mut(out);
+                insn::gather(x, (starts, last), [size, run, step, plan.pairs * 2], out);
+                (filled, ox) = (filled + size, ox + size);
+                if ox == across.outputs {
+                    (ox, oy) = (0, oy + 1);
+                }
+            }
+            let pitch = plan.pairs * 4;
+            let place = Place {
+                count,
+                pitch,
+                pixel: pitch,
+                out: done * outputs + block.first,
+                step: outputs,
+                second: 0,
+            };
+            self.tiles(block, &mut program, columns, &place, y);
+            let first = done * outputs + block.first;
+            if let Some(out) = y.get_mut(first..first + (count - 1) * outputs + block.channels) {
+                self.finish.codes([block.channels, outputs], out);
+            }
+            done += count;
+        }
+    }
+
+    /// Row `oy`, and the next where `second` is 1; bytes between pairs and between pixels.
+    fn row(
+        &self,
+        block: &Block<'_>,
+        phase: &Phase,
+        program: &mut Program,
+        planes: &[i32],
+        [oy, second, pitch, pixel]: [usize; 4],
+        y: &mut [i8],
+    ) {
+        let outputs = self.weights.outputs;
+        let place = Place {
+            count: phase.columns.outputs,
+            pitch,
+            pixel,
+            out: self.cell(phase, oy) * outputs + block.first,
+            step: phase.columns.every * outputs,
+            second: second * phase.rows.every * self.width * outputs,
+        };
+        self.tiles(block, program, planes, &place, y);
+        for oy in oy..=oy + second {
+            self.codes(block, phase, oy, y);
+        }
+    }
+
+    /// First cell of output row `oy`.
+    fn cell(&self, phase: &Phase, oy: usize) -> usize {
+        (phase.rows.first + oy * phase.rows.every) * self.width + phase.columns.first
+    }
+
+    /// Tiles of all channels of the block.
+    fn tiles(
+        &self,
+        block: &Block<'_>,
+        program: &mut Program,
+        x: &[i32],
+        place: &Place,
+        y: &mut [i8],
+    ) {
+        let plan = self.plan;
+        let pairs = block.channels / 2;
+        let odd = block.channels % 2;
+        for (skip, groups, one) in [(0, pairs, false), (pairs, odd, true)] {
+            if groups == 0 {
+                continue;
+            }
+            program.style(self.finish.style(one));
+            insn::slide(&mut Slide {
+                program,
+                x,
+                weights: block.words.get(skip * plan.group..).unwrap_or(&[]),
+                out: y.get_mut(place.out + 2 * skip..).unwrap_or(&mut []),
+                pairs: plan.pairs,
+                pitch: place.pitch,
+                group: plan.group,
+                groups,
+                count: place.count,
+                pixel: place.pixel,
+                step: place.step,
+                second: place.second,
+            });
+        }
+    }
+
+    /// Clamp and table of row `oy`.
+    fn codes(&self, block: &Block<'_>, phase: &Phase, oy: usize, y: &mut [i8]) {
+        let outputs = self.weights.outputs;
+        let step = phase.columns.every * outputs;
+        let first = self.cell(phase, oy) * outputs + block.first;
+        let len = (phase.columns.outputs - 1) * step + block.channels;
+        if let Some(out) = y.get_mut(first..first + len) {
+            self.finish.codes([block.channels, step], out);
+        }
+    }
+}
+
+/// Columns of the next batch: never one or two at the end.
+fn batch(left: usize) -> usize {
+    const FULL: usize = COLUMN_TILES * PIXELS;
+    if left <= FULL {
+        left
+    } else if left < FULL + PIXELS {
+        FULL - PIXELS
+    } else {
+        FULL
+    }
+}
+
+/// A word of two lanes.
+#[inline(always)]
+fn pair(low: i8, high: i8) -> i32 {
+    i32::from(low) & 0xffff | i32::from(high) << 16
+}
+
+/// A row of padding.
+fn padding(words: &mut [i32], code: i8) -> &[i8] {
+    for word in words.iter_mut() {
+        *word = i32::from_ne_bytes([code as u8; 4]);
+    }
+    bytemuck::cast_slice(words)
+}
+
+/// Cells that can be read by whole words although a channel is missing in the last: the byte
+/// behind it belongs to the next cell, and meets a weight of zero.
+fn ahead(channels: usize, cells: usize) -> Option<usize> {
+    if channels % 4 == 3 { cells.checked_sub(1) } else { None }
+}
+
+/// Sums and differences of four rows of `cells` cells.
+fn sums(rows: [&[i8]; 4], cells: usize, out: &mut [i32], plan: &Plan) {
+    let (channels, pitch) = (plan.inputs, plan.pitch());
+    let Some(whole) = ahead(channels, cells) else {
+        insn::twice(rows, [channels, channels / 4, cells], out, pitch);
+        return twice_rest(rows, [channels, cells], out, plan);
+    };
+    insn::twice(rows, [channels, channels.div_ceil(4), whole], out, pitch);
+    let rows = rows.map(|row| row.get(whole * channels..).unwrap_or(&[]));
+    let out = out.get_mut(whole * SLOTS..).unwrap_or(&mut []);
+    insn::twice(rows, [channels, channels / 4, 1], out, pitch);
+    twice_rest(rows, [channels, 1], out, plan);
+}
+
+/// The channels that are no four: sums and differences as [`insn::twice`] makes them.
+fn twice_rest(rows: [&[i8]; 4], [channels, cells]: [usize; 2], out: &mut [i32], plan: &Plan) {
+    for index in channels / 4 * 2..plan.pairs {
+        let lanes = lanes(index, channels);
+        let out = out.get_mut(index * plan.pitch()..).unwrap_or(&mut []);
+        for (i, cell) in out.chunks_exact_mut(SLOTS).take(cells).enumerate() {
+            let mut sums = [[0; 2]; SLOTS];
+            for (half, lane) in lanes.into_iter().enumerate() {
+                let Some(channel) = lane else { continue };
+                let at = i * channels + channel;
+                let [a, b, c, d] = rows.map(|row| row.get(at).map_or(0, |&code| i32::from(code)));
+                for (sum, value) in sums.iter_mut().zip([a - c, b + c, c - b, d - b]) {
+                    sum[half] = value;
+                }
+            }
+            for (word, [low, high]) in cell.iter_mut().zip(sums) {
+                *word = low & 0xffff | high << 16;
+            }
+        }
+    }
+}

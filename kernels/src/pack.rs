@@ -1,0 +1,157 @@
+//! Weights in the order in which a core's kernel reads them, made once on the host.
+//!
+//! Plain weights are `[output][ky][kx][input]`, one byte each, and run on every backend; the
+//! Cortex-M kernels bring them into another order before each run. A *packed* layer has
+//! that done already: its words hold, for two output channels at a time, the doubled
+//! biases, mantissas and shifts, then the doubled weights in pairs of 16 bits. It is faster,
+//! needs no scratch memory for weights, and takes two to three times the flash.
+//! `docs/model-format.md` gives the order of each packing.
+//!
+//! Results are those of the plain layer, bit for bit. Every build for a machine with an
+//! operating system runs packed layers, through the plain-Rust twins of the instructions; a
+//! microcontroller's build runs them if it has the instructions ([`is_supported`]).
+
+use crate::backend::cortex_m::packed;
+use crate::epilogue::Requantize;
+use crate::error::ShapeError;
+use crate::ops::{Conv2dGeometry, TransposedConv2dGeometry, check_scratch, check_views};
+use crate::shape::Shape;
+use crate::view::{View, ViewMut};
+
+/// Plain weights.
+pub const PLAIN: u32 = 0;
+/// The largest number of a packing; the others are 1 to this.
+pub const LAST: u32 = 5;
+
+/// Whether this build runs packed layers.
+pub const fn is_supported() -> bool {
+    cfg!(any(arm_dsp, not(target_os = "none")))
+}
+
+/// A layer that can be packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Geometry {
+    /// A convolution.
+    Conv2d(Conv2dGeometry),
+    /// A transposed convolution.
+    TransposedConv2d(TransposedConv2dGeometry),
+}
+
+impl Geometry {
+    /// Shape of the input.
+    pub const fn input(&self) -> Shape {
+        match self {
+            Self::Conv2d(g) => g.input,
+            Self::TransposedConv2d(g) => g.input,
+        }
+    }
+
+    /// Shape of the output.
+    pub const fn output(&self) -> Shape {
+        match self {
+            Self::Conv2d(g) => g.output,
+            Self::TransposedConv2d(g) => g.output,
+        }
+    }
+
+    const fn weights(&self) -> usize {
+        match self {
+            Self::Conv2d(g) => g.weights(),
+            Self::TransposedConv2d(g) => g.weights(),
+        }
+    }
+
+    const fn biases(&self) -> usize {
+        match self {
+            Self::Conv2d(g) => g.output.c,
+            Self::TransposedConv2d(g) => g.biases(),
+        }
+    }
+
+    /// Words of weights in `packing`; `None` where it does not serve this layer.
+    pub const fn words(&self, packing: u32) -> Option<usize> {
+        match packed::plan(self, packing) {
+            Some(plan) => Some(packed::words(&plan)),
+            None => None,
+        }
+    }
+
+    /// Bytes of scratch in `packing`, aligned as words; `None` where it does not serve this layer.
+    pub const fn scratch(&self, packing: u32) -> Option<usize> {
+        match packed::plan(self, packing) {
+            Some(plan) => Some(packed::scratch(&plan)),
+            None => None,
+        }
+    }
+
+    /// The fastest packing of a layer that ends in `epilogue`; `None` where its weights stay plain:
+    /// groups, single taps, long windows, and multipliers or sums beyond the short rounding.
+    pub fn choose(&self, epilogue: &Requantize<'_>) -> Option<u32> {
+        packed::choose(self, epilogue)
+    }
+
+    /// Writes plain weights in `packing` to `out`, which has [`Self::words`].
+    ///
+    /// # Errors
+    /// [`ShapeError::Length`] for slices of other lengths or a packing that does not serve this layer.
+    pub fn pack(
+        &self,
+        packing: u32,
+        weights: &[i8],
+        epilogue: &Requantize<'_>,
+        out: &mut [i32],
+    ) -> Result<(), ShapeError> {
+        epilogue.check(self.biases(), self.output().c)?;
+        if weights.len() != self.weights() || self.words(packing) != Some(out.len()) {
+            return Err(ShapeError::Length);
+        }
+        packed::pack(self, packing, weights, epilogue, out);
+        Ok(())
+    }
+}
+
+/// A layer with packed weights, ready to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Packed<'a> {
+    pub(crate) geometry: Geometry,
+    pub(crate) packing: u32,
+    pub(crate) words: &'a [i32],
+    pub(crate) zero_point: i8,
+    pub(crate) epilogue: Requantize<'a>,
+}
+
+impl<'a> Packed<'a> {
+    /// A layer with the words that [`Geometry::pack`] wrote; `zero_point` is that of the input.
+    ///
+    /// # Errors
+    /// [`ShapeError`] when words or epilogue do not fit the geometry.
+    pub fn new(
+        geometry: Geometry,
+        packing: u32,
+        words: &'a [i32],
+        zero_point: i8,
+        epilogue: Requantize<'a>,
+    ) -> Result<Self, ShapeError> {
+        epilogue.check(geometry.biases(), geometry.output().c)?;
+        if geometry.words(packing) != Some(words.len()) {
+            return Err(ShapeError::Length);
+        }
+        Ok(Self { geometry, packing, words, zero_point, epilogue })
+    }
+
+    /// Runs; `scratch` has [`Geometry::scratch`] bytes.
+    ///
+    /// # Errors
+    /// [`ShapeError::Mismatch`] for views of other shapes, [`ShapeError::Length`] for too little scratch.
+    pub fn run(
+        &self,
+        x: View<'_, i8>,
+        y: ViewMut<'_, i8>,
+        scratch: &mut [u8],
+    ) -> Result<(), ShapeError> {
+        check_views(&x, self.geometry.input(), &y, self.geometry.output())?;
+        check_scratch(scratch, self.geometry.scratch(self.packing).unwrap_or(0))?;
+        packed::run(self, x, y, scratch);
+        Ok(())
+    }
+}
