@@ -1,5 +1,5 @@
-//! What the programs of the demo share: the board they run on ([`board`]) and
-//! the instruction counter ([`measure`]).
+//! What the programs of the demo share: the board they run on ([`board`]), the
+//! instruction counter ([`measure`]) and the file of the self-test ([`pack`]).
 //!
 //! On a host the programs are ordinary processes; on a chip they are `no_std`,
 //! `no_main`, and talk to the debugger through semihosting. A program says
@@ -10,6 +10,7 @@
 
 pub mod board;
 pub mod measure;
+pub mod pack;
 
 /// Makes `fn run() -> Result<(), E>` (`E: Display`) the program: on a chip
 /// through the reset handler, on a host as `main`. An error is printed on one

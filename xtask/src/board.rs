@@ -23,9 +23,8 @@ pub(crate) struct Board {
     pub(crate) rustflags: Vec<String>,
     /// The backend that a build for this core selects.
     pub(crate) backend: String,
-    /// The buffer that the self-test reads its cases into; used by the build script.
-    #[expect(dead_code, reason = "read by firmware-demo's build script")]
-    selftest_bytes: u64,
+    /// The buffer that the self-test reads a model into and runs it in.
+    pub(crate) selftest_bytes: u64,
     /// How the emulator runs it.
     pub(crate) qemu: Option<Qemu>,
 }

@@ -11,7 +11,7 @@ use clap::Args;
 
 use crate::{
     board::{self, Board},
-    process, setup,
+    process, selftest, setup,
 };
 
 /// What `cargo xtask firmware` takes.
@@ -22,7 +22,8 @@ pub(crate) struct Arguments {
     /// The program: firmware-demo, cycles or layers.
     #[arg(long, default_value = "firmware-demo", value_name = "NAME")]
     bin: String,
-    /// The blob to embed instead of the one that ships with the demo.
+    /// The blob to embed instead of the one that ships with the demo; for selftest
+    /// the .mcv or .tflite to run instead of the golden vectors.
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// Runs the program: on the emulator, or here for the board `host`.
@@ -36,6 +37,14 @@ pub(crate) struct Arguments {
 /// The board is unknown, the build fails, or the program does.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let board = board::named(&arguments.board)?;
+    if arguments.bin == selftest::PROGRAM && arguments.run {
+        let vectors = match &arguments.model {
+            Some(model) => selftest::Vectors::Model(model),
+            None => selftest::Vectors::Committed,
+        };
+        print!("{}", selftest::run(&board, &vectors)?);
+        return Ok(());
+    }
     let program = build(&board, &arguments.bin, arguments.model.as_deref())?;
     println!("{}: {}", board.description, program.display());
     if arguments.run {

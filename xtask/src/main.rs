@@ -9,6 +9,7 @@ mod cycles;
 mod demo;
 mod firmware;
 mod process;
+mod selftest;
 mod setup;
 mod test;
 
@@ -35,7 +36,7 @@ enum Command {
     /// Counts executed instructions per layer on an emulated board.
     Cycles(cycles::Arguments),
     /// Formatting, lints, every test on the host, and the firmware on every emulated core.
-    Test,
+    Test(test::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
         Command::Firmware(arguments) => firmware::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Cycles(arguments) => cycles::run(&arguments),
-        Command::Test => test::run(),
+        Command::Test(arguments) => test::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,20 +3,38 @@
 use std::{fs, time::Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use clap::Args;
 
-use crate::{board, cycles, firmware, process};
+use crate::{
+    board, cycles, firmware, process,
+    selftest::{self, Vectors},
+};
 
 /// Boards with the memory for the demo, by core: M3, M4, M7, M33.
 const BOARDS: [&str; 4] = ["mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505"];
 
+/// Boards that run the golden vectors: also a Cortex-M0, whose 8 KiB hold one at a time.
+const SELFTESTS: [&str; 6] =
+    ["host", "microbit", "mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505"];
+
+/// The MLPerf Tiny models that fit a Cortex-M4 with 1 MiB, with inputs and TFLite's outputs.
+const MLPERF: [&str; 5] = ["kws_int8", "ad01_int8", "resnet_int8", "vww_96_int8", "str_ww_int8"];
+
 /// A name and what it does.
 type Step = (String, Box<dyn FnOnce() -> Result<()>>);
 
-/// Runs every step and reports all that failed.
+/// What `cargo xtask test` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Only the steps whose name contains this.
+    only: Option<String>,
+}
+
+/// Runs the steps and reports all that failed.
 ///
 /// # Errors
-/// Some step failed.
-pub(crate) fn run() -> Result<()> {
+/// Some step failed, or none has such a name.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut steps: Vec<Step> = vec![
         step("formatting", || cargo(&["fmt", "--all", "--check"])),
         step("lints", || {
@@ -47,6 +65,29 @@ pub(crate) fn run() -> Result<()> {
         steps.push(step(&format!("firmware on {name}"), move || same_bytes(name)));
     }
     steps.push(step("instructions per layer on a Cortex-M4", cycles::gate));
+    for name in SELFTESTS {
+        steps.push(step(&format!("golden vectors on {name}"), move || {
+            let text = selftest::run(&board::named(name)?, &Vectors::Committed)?;
+            println!("{}", text.lines().last().unwrap_or_default());
+            Ok(())
+        }));
+    }
+    steps.push(step("a wrong bit fails the self-test", || {
+        selftest::notices_a_wrong_bit(&board::named("mps2-an386")?)
+    }));
+    steps.push(step("MLPerf Tiny models on mps2-an386", || {
+        if !process::root().join("../shared/models").is_dir() {
+            println!("skipped: there is no ../shared/models");
+            return Ok(());
+        }
+        let board = board::named("mps2-an386")?;
+        print!("{}", selftest::run(&board, &Vectors::Shared(&MLPERF))?);
+        Ok(())
+    }));
+    if let Some(part) = &arguments.only {
+        steps.retain(|(name, _)| name.contains(part));
+        ensure!(!steps.is_empty(), "{part}: no step of this name");
+    }
     let (mut passed, mut failed) = (0, Vec::new());
     for (name, work) in steps {
         println!("== {name}");
