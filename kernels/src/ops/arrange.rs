@@ -47,10 +47,12 @@ pub struct StridedCopy {
 }
 
 impl StridedCopy {
-    /// Checks that it stays within `input` and `output` elements.
+    /// Checks that it stays within `input` and `output` elements, and writes no more
+    /// of them than there are.
     ///
     /// # Errors
-    /// [`ShapeError::Zero`], [`ShapeError::Overflow`], or [`ShapeError::Length`] when it leaves a buffer.
+    /// [`ShapeError::Zero`], [`ShapeError::Overflow`], or [`ShapeError::Length`] when it leaves a
+    /// buffer or would write some element again and again.
     pub const fn check(&self, input: usize, output: usize) -> Result<(), ShapeError> {
         let written = tri!(span(&self.dims, &self.output_strides));
         match written.checked_add(self.output_offset) {
@@ -58,8 +60,9 @@ impl StridedCopy {
             _ => return Err(ShapeError::Length),
         }
         let (mut low, mut high) = (self.input_offset as i64, self.input_offset as i64);
-        let mut axis = 0;
+        let (mut count, mut axis) = (1, 0);
         while axis < AXES {
+            count = tri!(product(count, self.dims[axis]));
             let Some(reach) =
                 (self.dims[axis] as i64 - 1).checked_mul(self.input_strides[axis] as i64)
             else {
@@ -75,7 +78,7 @@ impl StridedCopy {
             }
             axis += 1;
         }
-        if low < 0 || high >= input as i64 || input > MAX_ELEMENTS {
+        if low < 0 || high >= input as i64 || input > MAX_ELEMENTS || count > output {
             return Err(ShapeError::Length);
         }
         Ok(())

@@ -48,7 +48,7 @@ impl ReduceGeometry {
         self.reduced[0] * self.reduced[1] * self.reduced[2]
     }
 
-    /// Checks that it reads within `input` and writes `output` elements.
+    /// Checks that it reads each of `input` elements once at most and writes `output` elements.
     ///
     /// # Errors
     /// [`ShapeError::Zero`], [`ShapeError::Overflow`] or [`ShapeError::Length`].
@@ -67,7 +67,12 @@ impl ReduceGeometry {
             }
             axis += 1;
         }
-        if last >= input || outputs != output { Err(ShapeError::Length) } else { Ok(()) }
+        // Each element of the input belongs to one output, and is read once.
+        let read = tri!(product(outputs, count));
+        if last >= input || outputs != output || read > input {
+            return Err(ShapeError::Length);
+        }
+        Ok(())
     }
 
     /// Calls `each(block of outputs, first output, run)` where `run` is called

@@ -10,8 +10,10 @@ pub(super) struct Ints {
     pub(super) values: Vec<i64>,
 }
 
-/// More elements than this no shape arithmetic has.
+/// Most integers that a constant of the file holds: axes, shapes and biases.
 pub(super) const MAX_INTS: usize = 1 << 16;
+/// Most integers that shape arithmetic computes; more than this no shape has.
+const MAX_COMPUTED: usize = 1 << 10;
 
 impl Ints {
     pub(super) fn vector(values: Vec<i64>) -> Self {
@@ -228,7 +230,8 @@ pub(super) fn evaluate(operator: &Operator<'_>, inputs: &[&Ints]) -> Result<Opti
             need(2)?;
             let shape = inputs[0].extents()?;
             let count = shape.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
-            let count = count.filter(|&count| count <= MAX_INTS).ok_or("a fill is too large")?;
+            let count =
+                count.filter(|&count| count <= MAX_COMPUTED).ok_or("a fill is too large")?;
             let value = inputs[1].values.first().copied().unwrap_or(0);
             Ints { shape, values: vec![value; count] }
         }
@@ -254,7 +257,7 @@ pub(super) fn evaluate(operator: &Operator<'_>, inputs: &[&Ints]) -> Result<Opti
         }
         _ => return Ok(None),
     };
-    if result.values.len() > MAX_INTS {
+    if result.values.len() > MAX_COMPUTED {
         return Err("shape arithmetic on too many values".into());
     }
     Ok(Some(result))
@@ -269,7 +272,7 @@ fn range(start: &Ints, end: &Ints, step: &Ints) -> Result<Ints, String> {
         (Some(span), Some(step)) if step > 0 => (span.max(0) as u64).div_ceil(step as u64),
         _ => return Err(format!("a range from {start} to {end} by {step}")),
     };
-    if count > MAX_INTS as u64 {
+    if count > MAX_COMPUTED as u64 {
         return Err("shape arithmetic on too many values".into());
     }
     Ok(Ints::vector((0..count as i64).map(|i| start + i * step).collect()))
@@ -278,7 +281,8 @@ fn range(start: &Ints, end: &Ints, step: &Ints) -> Result<Ints, String> {
 /// Values repeated along axes of extent 1, as NumPy does.
 fn broadcast(of: &Ints, shape: Vec<usize>) -> Result<Ints, String> {
     let count = shape.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
-    let count = count.filter(|&c| c <= MAX_INTS).ok_or("shape arithmetic on too many values")?;
+    let count =
+        count.filter(|&c| c <= MAX_COMPUTED).ok_or("shape arithmetic on too many values")?;
     let missing = shape.len().checked_sub(of.shape.len());
     let fits = |missing| {
         let both = of.shape.iter().zip(shape.iter().skip(missing));

@@ -72,12 +72,18 @@ impl Budget {
         Self(Cell::new(file.len().saturating_mul(16).saturating_add(1 << 20)))
     }
 
+    /// For constants: also what operators fill.
+    pub(super) fn of_constants(file: &[u8]) -> Self {
+        Self(Cell::new(file.len().saturating_mul(16).saturating_add(1 << 26)))
+    }
+
     /// For the options of one operator: a handful of extents.
     pub(super) fn small() -> Self {
         Self(Cell::new(1 << 12))
     }
 
-    fn spend(&self, bytes: usize) -> Result<(), ImportError> {
+    /// Takes bytes off.
+    pub(super) fn spend(&self, bytes: usize) -> Result<(), ImportError> {
         let left = self.0.get().checked_sub(bytes).ok_or_else(|| {
             ImportError::new(
                 "the file is damaged (its tables share vectors); convert the model again",

@@ -10,17 +10,20 @@ use crate::export::{Options, export};
 use crate::graph::{DType, Data, Graph, Node, Tensor};
 use crate::runner::AlignedBytes;
 
-/// Largest constant that is computed, elements; what is larger stays a layer.
-const LARGEST: usize = 1 << 22;
+/// Most elements that all computed constants have; what is beyond stays a layer.
+const MOST: usize = 1 << 22;
 
 /// Replaces every node whose inputs are all constant by constants. Constants
 /// that the model gives out stay computed.
 pub(super) fn fold_constants(graph: &mut Graph) {
+    let mut left = MOST;
     for node in std::mem::take(&mut graph.nodes) {
         let constant = node.inputs.iter().all(|&id| graph[id].data.is_some())
             && !node.outputs.iter().any(|id| graph.outputs.contains(id));
-        match constant.then(|| evaluate(graph, &node)).flatten() {
+        let size = node.outputs.iter().map(|&id| graph[id].len()).max().unwrap_or(0);
+        match (constant && size <= left).then(|| evaluate(graph, &node)).flatten() {
             Some(values) => {
+                left -= size;
                 for (&id, values) in node.outputs.iter().zip(values) {
                     graph[id].data = Some(values);
                 }
@@ -32,10 +35,6 @@ pub(super) fn fold_constants(graph: &mut Graph) {
 
 /// The values that a node of constant inputs computes; `None` when it stays a layer.
 fn evaluate(graph: &Graph, node: &Node) -> Option<Vec<Data>> {
-    let sizes = node.inputs.iter().chain(&node.outputs).map(|&id| graph[id].len());
-    if sizes.max()? > LARGEST {
-        return None;
-    }
     let mut alone = Graph::new(&node.name);
     let mut add = |tensor: &Tensor| alone.add_tensor(tensor.clone());
     let inputs: Vec<_> = node.inputs.iter().map(|&id| add(&graph[id])).collect();

@@ -1,18 +1,18 @@
 //! From the operators of a TFLite subgraph to the nodes of a graph.
 
+use super::MAX_ELEMENTS;
 use super::constant::{Ints, MAX_INTS, evaluate};
+use super::flatbuffer::Budget;
 use super::names::label;
 use super::operators;
 use super::schema::{Model, Operator, Tensor, Type};
 use crate::graph::{DType, Data, Graph, Op, Quantization, Tensor as GraphTensor, TensorId};
 use crate::import::ImportError;
 
+mod constants;
+
 /// What the name of a node ends in that computes something on the way to an output.
 pub(super) const STEP_SUFFIX: &str = ":step";
-/// Most operators of a model: twice the layers that a blob can hold.
-const MAX_OPERATORS: usize = 2 * microconv::model::format::MAX_COUNT as usize;
-/// Most elements of a constant that is made from its shape.
-const MAX_FILL: usize = 1 << 22;
 
 /// What a TFLite tensor became.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub(super) struct Lowering<'m, 'a> {
     pub(super) model: &'m Model<'a>,
     pub(super) graph: Graph,
     entries: Vec<Option<Entry>>,
+    /// What constants may still take, bytes: tensors of a hostile file can share one buffer.
+    budget: Budget,
 }
 
 /// The graph of a model.
@@ -79,15 +81,13 @@ fn calls(model: &Model<'_>) -> Option<ImportError> {
 /// as far as the file describes the tensors between.
 fn attempt(model: &Model<'_>) -> (Graph, Vec<ImportError>) {
     let mut problems = Vec::new();
-    if model.operators.len() > MAX_OPERATORS {
-        let message = format!("has {} operators, which is too many", model.operators.len());
-        return (Graph::default(), vec![ImportError::new(message)]);
-    }
+
     let mut unknown = vec![false; model.tensors.len()];
     let mut lowering = Lowering {
         model,
         graph: Graph::new(&model.name),
         entries: vec![None; model.tensors.len()],
+        budget: Budget::of_constants(model.bytes),
     };
     for &id in &model.inputs {
         if let Err(why) = lowering.input(id as usize) {
@@ -218,6 +218,7 @@ impl<'m, 'a> Lowering<'m, 'a> {
                 tensor.name
             ));
         };
+        self.budget.spend(data.len()).map_err(|error| error.to_string())?;
         let entry = match tensor.kind {
             Type::I32 | Type::I64 | Type::Bool => match Ints::of(tensor) {
                 Some(ints) => Entry::Ints(ints),
@@ -324,13 +325,21 @@ impl<'m, 'a> Lowering<'m, 'a> {
         op: Op,
         inputs: &[TensorId],
     ) -> Result<TensorId, String> {
-        let id = self
-            .graph
-            .push(format!("{}{STEP_SUFFIX}", self.label(operator, 0)), op, inputs)
-            .map_err(|e| e.message)?[0];
+        let id = self.push(format!("{}{STEP_SUFFIX}", self.label(operator, 0)), op, inputs)?;
         let quantization = self.graph[inputs[0]].quantization.clone();
         self.graph[id].quantization = quantization;
         Ok(id)
+    }
+
+    /// Adds a node of one output.
+    fn push(&mut self, name: String, op: Op, inputs: &[TensorId]) -> Result<TensorId, String> {
+        let id = self.graph.push(name, op, inputs).map_err(|e| e.message)?[0];
+        let shape = &self.graph[id].shape;
+        let count = shape.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
+        match count.filter(|&count| count <= MAX_ELEMENTS) {
+            Some(_) => Ok(id),
+            None => Err(format!("computes {shape:?}, which is too large")),
+        }
     }
 
     fn label(&self, operator: &Operator<'a>, output: usize) -> String {
@@ -366,8 +375,7 @@ impl<'m, 'a> Lowering<'m, 'a> {
                 ));
             }
         }
-        let id =
-            self.graph.push(self.label(operator, output), op, inputs).map_err(|e| e.message)?[0];
+        let id = self.push(self.label(operator, output), op, inputs)?;
         let expected = self.activation(source)?;
         if !source.dynamic() && expected.shape != self.graph[id].shape && !self.dynamic() {
             return Err(format!(
@@ -378,56 +386,6 @@ impl<'m, 'a> Lowering<'m, 'a> {
         self.graph[id].dtype = expected.dtype;
         self.graph[id].quantization = expected.quantization;
         self.entries[index] = Some(Entry::Tensor(id));
-        Ok(())
-    }
-
-    /// Makes the output of `operator` the reals of an int8 constant, which may have a scale per channel.
-    pub(super) fn dequantized(
-        &mut self,
-        operator: &Operator<'a>,
-        x: TensorId,
-    ) -> Result<(), String> {
-        let index = *operator.outputs.first().ok_or("an output is missing")? as usize;
-        let mut constant = self.activation(&self.model.tensors[index])?;
-        let x = &self.graph[x];
-        let (Some(Data::I8(codes)), Some(q)) = (&x.data, &x.quantization) else {
-            return Err("the input must be int8".into());
-        };
-        if constant.shape != x.shape || constant.dtype != DType::F32 {
-            return Err("the output must be float32 and of the input's shape".into());
-        }
-        // Codes that share a scale stand together.
-        let apart: usize = x.shape.iter().skip(q.axis + 1).product();
-        let real = |(i, &code): (usize, &i8)| {
-            let channel = if q.scales.len() > 1 { i / apart % q.scales.len() } else { 0 };
-            q.scales[channel] * (i32::from(code) - q.zero_points[channel]) as f32
-        };
-        constant.data = Some(Data::F32(codes.iter().enumerate().map(real).collect()));
-        self.entries[index] = Some(Entry::Tensor(self.graph.add_tensor(constant)));
-        Ok(())
-    }
-
-    /// Makes the only output of `operator` a constant of this shape, every element `value`'s first.
-    pub(super) fn fill(
-        &mut self,
-        operator: &Operator<'a>,
-        shape: Vec<usize>,
-        value: TensorId,
-    ) -> Result<(), String> {
-        let index = *operator.outputs.first().ok_or("an output is missing")? as usize;
-        let count = shape.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
-        let count = count.filter(|&c| c <= MAX_FILL).ok_or("a constant that is too large")?;
-        let mut constant = GraphTensor { shape, ..self.activation(&self.model.tensors[index])? };
-        let value = &self.graph[value];
-        constant.data = Some(match (&value.data, value.dtype == constant.dtype) {
-            (Some(Data::F32(v)), true) if !v.is_empty() => Data::F32(vec![v[0]; count]),
-            (Some(Data::I8(v)), true) if !v.is_empty() => Data::I8(vec![v[0]; count]),
-            _ => return Err("the value must be a constant of the output's type".into()),
-        });
-        if constant.is_empty() {
-            return Err(format!("an output of {:?}", constant.shape));
-        }
-        self.entries[index] = Some(Entry::Tensor(self.graph.add_tensor(constant)));
         Ok(())
     }
 

@@ -50,6 +50,9 @@ fn pair(operator: &Operator<'_>, h: usize, w: usize, default: i32) -> Result<[us
     Ok([positive(operator, h, default)?, positive(operator, w, default)?])
 }
 
+/// Most biases of a layer; a transposed convolution has one for each stride phase and channel.
+const MAX_BIASES: usize = 1 << 20;
+
 type Lowered = Result<(), String>;
 
 /// Lowers an operator that is not shape arithmetic.
@@ -167,8 +170,16 @@ fn linear<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>) -> Lowered {
             let &[_, h, w, _] = size.as_slice() else {
                 return Err(format!("an output shape of {size:?}"));
             };
+            let strides = pair(o, 2, 1, 1)?;
+            // A bias for each phase of each channel is stored.
+            let biases = strides[0]
+                .saturating_mul(strides[1])
+                .saturating_mul(shape.first().copied().unwrap_or(1).max(1));
+            if biases > MAX_BIASES {
+                return Err(format!("strides of {strides:?} are too large"));
+            }
             Op::TransposedConv2d {
-                strides: pair(o, 2, 1, 1)?,
+                strides,
                 padding: padding(o)?,
                 output_size: [h, w],
                 activation: activation(o, 3)?,

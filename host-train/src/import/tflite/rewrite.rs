@@ -9,7 +9,7 @@ use crate::graph::{Graph, Node, Op, ResizeMode, TensorId};
 /// Longest chain looked at.
 const LONGEST: usize = 8;
 /// Largest output that is simulated, elements.
-const MAX_SIMULATED: usize = 1 << 24;
+const MAX_SIMULATED: usize = 1 << 22;
 
 pub(super) fn recognise_upsampling(graph: &mut Graph) {
     let mut start = 0;

@@ -9,6 +9,9 @@ use super::flatbuffer::{Budget, Child, broken, bytes_of, field, tables, text, ve
 use super::names::label;
 use crate::import::ImportError;
 
+/// Most operators of a model: twice the layers that a blob can hold.
+const MAX_OPERATORS: usize = 2 * microconv::model::format::MAX_COUNT as usize;
+
 /// Element types, by their number in the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Type {
@@ -153,6 +156,8 @@ impl Operator<'_> {
 
 /// The first subgraph of a model; the only one where the model can be imported.
 pub(super) struct Model<'a> {
+    /// The file.
+    pub(super) bytes: &'a [u8],
     pub(super) name: String,
     /// Number of subgraphs.
     pub(super) subgraphs: usize,
@@ -198,12 +203,20 @@ impl<'a> Model<'a> {
             .iter()
             .map(|table| Tensor::read(table, &buffers, &budget))
             .collect::<Result<Vec<_>, _>>()?;
-        let operators = tables(subgraph, 3)?
+        let operators = tables(subgraph, 3)?;
+        if operators.len() > MAX_OPERATORS {
+            let count = operators.len();
+            return Err(ImportError::new(format!(
+                "has {count} operators, at most {MAX_OPERATORS} can be imported"
+            )));
+        }
+        let operators = operators
             .iter()
             .enumerate()
             .map(|(index, table)| Operator::read(index, table, &codes, &budget))
             .collect::<Result<Vec<_>, _>>()?;
         let model = Self {
+            bytes,
             name: text(subgraph, 4, &budget)?,
             subgraphs: subgraphs.len(),
             signatures,

@@ -117,7 +117,8 @@ impl Linear<'_> {
             return;
         };
         let start = self.columns.start;
-        let skip = start.max(0) as usize;
+        // A phase of a transposed convolution may lie beyond the input.
+        let skip = (start.max(0) as usize).min(self.columns.input);
         let before = start.min(0).unsigned_abs().min(layout.cells);
         let inside = self.columns.input.saturating_sub(skip).min(layout.cells - before);
         let (head, rest) = row.split_at_mut(before * input.channels);
