@@ -4,6 +4,7 @@
 //! firmware for a board ([`firmware`]) and run it on an emulator, and leave the
 //! work on models to the `microconv` binary.
 
+mod bench;
 mod board;
 mod cycles;
 mod demo;
@@ -33,6 +34,8 @@ enum Command {
     Firmware(firmware::Arguments),
     /// Trains, quantises, and restores ten digits on an emulated Cortex-M4.
     Demo(demo::Arguments),
+    /// Criterion's benches, or microconv beside TensorFlow Lite, XNNPACK and ONNX Runtime.
+    Bench(bench::Arguments),
     /// Counts executed instructions per layer on an emulated board.
     Cycles(cycles::Arguments),
     /// Formatting, lints, every test on the host, and the firmware on every emulated core.
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Setup => setup::run(),
         Command::Firmware(arguments) => firmware::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Cycles(arguments) => cycles::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
     };
