@@ -84,6 +84,18 @@ impl Typed for i8 {
             let codes = values.codes(256, 0);
             core::array::from_fn(|i| codes[i])
         });
+        // As a relu has it, and shifts that differ little: what special kernels are made for.
+        if values.below(3) == 0 {
+            let n = 2 + values.below(11) as i32;
+            return Parts8 {
+                bias: (0..channels).map(|_| values.below(20_000) as i32 - 10_000).collect(),
+                mantissas: codes.multipliers.iter().map(|m| m.mantissa).collect(),
+                shifts: (0..channels).map(|_| -n - values.below(3) as i32).collect(),
+                zero_point: if values.below(3) == 0 { codes.output_zero } else { -128 },
+                bounds: (-128, 127),
+                table,
+            };
+        }
         Parts8 {
             bias: (0..channels).map(|_| values.below(20_000) as i32 - 10_000).collect(),
             mantissas: codes.multipliers.iter().map(|m| m.mantissa).collect(),
@@ -172,11 +184,25 @@ where
 {
     let mut values = Values::new(case.seed);
     let zero = values.zero_point();
-    let (inputs, outputs) = (case.input[3], case.output[3]);
-    let g = Conv2dGeometry::new(window(&case), case.input[0], inputs, outputs, case.groups);
+    let (mut inputs, mut outputs) = (case.input[3], case.output[3]);
+    let mut kernel = [1 + values.below(3) as usize, 1 + values.below(3) as usize];
+    let mut gap = [values.below(2) as usize, values.below(2) as usize];
+    let (mut window, mut groups) = (window(&case), case.groups);
+    if values.below(3) == 0 {
+        // The first layers of a small autoencoder.
+        (kernel, gap, groups) = ([2, 2], [0, 0], 1);
+        (inputs, outputs) = (1, 4 * (1 + values.below(5) as usize));
+        let pads = [[1, 1], [values.below(3) as usize, values.below(3) as usize]];
+        let padding = [Padding::Same, Padding::Valid, Padding::Explicit(pads)];
+        let padding = padding[values.below(3) as usize];
+        let Ok(over) = Window2d::new(3, 3).padding(padding).over(case.input[1], case.input[2])
+        else {
+            return false;
+        };
+        window = over;
+    }
+    let g = Conv2dGeometry::new(window, case.input[0], inputs, outputs, groups);
     let g = g.unwrap();
-    let kernel = [1 + values.below(3) as usize, 1 + values.below(3) as usize];
-    let gap = [values.below(2) as usize, values.below(2) as usize];
     let padding = if values.below(2) == 0 { Padding::Same } else { Padding::Valid };
     let over = Window2d::new(kernel[0], kernel[1])
         .stride(kernel[0] + gap[0], kernel[1] + gap[1])
@@ -186,7 +212,13 @@ where
     let Ok(pool) = Pool2dGeometry::new(over, case.input[0], outputs) else { return false };
     let Ok(fused) = ConvPool2dGeometry::new(g, pool) else { return false };
 
-    let x = E::values(&mut values, g.input.count(), zero);
+    let mut x = E::values(&mut values, g.input.count(), zero);
+    if values.below(4) == 0 {
+        // A background with a few strokes.
+        for (i, x) in x.iter_mut().enumerate() {
+            *x = if i % 29 < 26 { E::code(zero) } else { *x };
+        }
+    }
     let w = E::weights(&mut values, g.weights());
     let parts = E::parts(&mut values, outputs);
     let convolution = E::convolution(g, &w, zero, &parts);
@@ -218,19 +250,25 @@ fn highest<E: Element>() -> E {
 
 /// The case as one over a small map whose cells become `factor`.
 fn upsampled(case: &Case, values: &mut Values) -> Option<(Shape, [usize; 2], Conv2dGeometry)> {
-    let factor = [1 + values.below(4) as usize, 1 + values.below(3) as usize];
-    let [n, h, w, c] = case.input;
+    let mut factor = [1 + values.below(4) as usize, 1 + values.below(3) as usize];
+    let [n, h, w, mut c] = case.input;
+    let mut kernel = case.geometry.kernel;
+    // The last layers of a small autoencoder.
+    let usual = values.below(3) == 0;
+    if usual {
+        (factor, kernel, c) = ([2, 2], [3, 3], 4);
+    }
     let small = Shape::new(n, h, w, c).unwrap();
     let g = case.geometry;
     // Mostly what phases serve: stride and dilation 1.
-    let plain = values.below(4) != 0;
+    let plain = usual || values.below(4) != 0;
     let (stride, dilation) = if plain { ([1, 1], [1, 1]) } else { (g.stride, g.dilation) };
     let padding = match values.below(3) {
         0 => Padding::Same,
         1 => Padding::Valid,
         _ => Padding::Explicit([[g.pad[0], 2], [g.pad[1], 1]]),
     };
-    let window = Window2d::new(g.kernel[0], g.kernel[1])
+    let window = Window2d::new(kernel[0], kernel[1])
         .stride(stride[0], stride[1])
         .dilation(dilation[0], dilation[1])
         .padding(padding)

@@ -20,6 +20,8 @@ mod depthwise_conv2d;
 mod elementwise;
 mod epilogue;
 mod expand;
+mod fused_conv_pool;
+mod fused_upsample;
 mod linear;
 mod mac;
 pub(crate) mod packed;
@@ -111,6 +113,28 @@ impl Kernels<i8> for CortexM {
     }
     fn resize_nearest2d(op: &ops::ResizeNearest2d, x: View<'_, i8>, y: ViewMut<'_, i8>) {
         resize2d::nearest(op, x, y);
+    }
+    fn conv_pool2d_scratch(op: &ops::ConvPool2dGeometry) -> usize {
+        fused_conv_pool::scratch(op)
+    }
+    fn conv_pool2d(
+        op: &ops::ConvPool2d<'_, i8>,
+        x: View<'_, i8>,
+        y: ViewMut<'_, i8>,
+        scratch: &mut [u8],
+    ) {
+        fused_conv_pool::run(op, x, y, scratch);
+    }
+    fn upsample_conv2d_scratch(op: &ops::UpsampleConv2dGeometry) -> usize {
+        fused_upsample::scratch(op)
+    }
+    fn upsample_conv2d(
+        op: &ops::UpsampleConv2d<'_, i8>,
+        x: View<'_, i8>,
+        y: ViewMut<'_, i8>,
+        scratch: &mut [u8],
+    ) {
+        fused_upsample::run(op, x, y, scratch);
     }
     fn binary(op: &ops::Binary<i8>, a: &[i8], b: &[i8], y: &mut [i8]) {
         elementwise::binary(op, a, b, y);

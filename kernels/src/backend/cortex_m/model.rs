@@ -1,11 +1,13 @@
 //! The functions of `asm.rs` in plain Rust, for every core without their instructions:
 //! the backend is compiled, tested and interpreted through these on any machine.
 
+mod fused;
 mod pairs;
 mod patch;
 mod planes;
 mod slide;
 
+pub(super) use fused::{pool_3x3, upsampled_row};
 pub(super) use pairs::{pack_rows, two_rows};
 pub(super) use patch::patch;
 pub(super) use planes::{spread, twice};

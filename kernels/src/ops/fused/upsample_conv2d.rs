@@ -151,6 +151,11 @@ impl Phases {
         Self { factor, kernel: axis.kernel, pad: axis.pad, cells: axis.input / factor }
     }
 
+    /// The cell of `phase` that tap `t` falls on.
+    pub(crate) const fn tap(&self, phase: usize, t: usize) -> usize {
+        (phase + t) / self.factor
+    }
+
     /// Cells that the outputs of `phase` read.
     pub(crate) const fn taps(&self, phase: usize) -> usize {
         (phase + self.kernel - 1) / self.factor + 1
@@ -251,7 +256,7 @@ pub(crate) fn sum_weights<E: FusedElement>(op: &UpsampleConv2d<'_, E>, wide: &mu
             for (out, weights) in outputs.zip(op.convolution.weights.chunks_exact(taps.max(1))) {
                 for (tap, weights) in weights.chunks_exact(inputs).enumerate() {
                     let (ky, kx) = (tap / columns.kernel, tap % columns.kernel);
-                    let cell = (py + ky) / rows.factor * tx + (px + kx) / columns.factor;
+                    let cell = rows.tap(py, ky) * tx + columns.tap(px, kx);
                     let cell = &mut out[cell * inputs..][..inputs];
                     for (sum, &weight) in cell.iter_mut().zip(weights) {
                         *sum = E::add_weight(*sum, weight);

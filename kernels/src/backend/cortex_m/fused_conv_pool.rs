@@ -1,0 +1,251 @@
+//! Convolution and max-pool in one: 3 × 3 windows over one channel, 2 × 2 pools.
+//!
+//! The four outputs under a pool read a patch of 4 × 4 inputs, which stays in eight
+//! registers while the channels stream past it. Along rows the convolution is a
+//! Winograd F(2, 3): with rows `d0…d3` and taps `g0…g2`
+//!
+//! ```text
+//! P = (d1 + d2)·(g0 + g1 + g2)      Q = (d2 − d1)·(g0 − g1 + g2)
+//! 2·y0 = P + Q + (d0 − d2)·2g0      2·y1 = P − Q + (d3 − d1)·2g2
+//! ```
+//!
+//! each product a sum over three columns: 20 multiplying instructions for four outputs.
+//! All in integers, and twice the sum is what requantisation wants. The maximum is taken
+//! over the four sums, and one of them is requantised. Other shapes go band by band.
+
+use super::CortexM;
+use super::insn;
+use crate::epilogue::Requantize;
+use crate::ops::FusedElement;
+use crate::ops::fused::conv_pool2d::{self, ConvPool2d, ConvPool2dGeometry};
+use crate::ops::scratch_as;
+use crate::view::{View, ViewMut};
+use crate::window::Axis;
+
+/// Words per channel: outer taps of rows 1 and 2 of the transform, inner taps of both,
+/// bias, outer taps of row 0, inner ones of rows 0 and 3, outer ones of row 3, mantissa, and
+/// the right shift or, in the short form, what is added before the last shift.
+pub(super) const POOL_WORDS: usize = 9;
+
+/// Rows of pools between two moves of the rows kept.
+const POOLS: usize = 4;
+
+/// A row of pooled outputs.
+#[derive(Clone, Copy)]
+pub(super) struct Patches<'a> {
+    /// Four rows of inputs with their padding, `pitch` apart.
+    pub(super) rows: &'a [i8],
+    pub(super) pitch: usize,
+    /// [`POOL_WORDS`] per channel.
+    pub(super) weights: &'a [i32],
+    /// A multiple of four.
+    pub(super) channels: usize,
+    pub(super) pixels: usize,
+    pub(super) zero_point: i32,
+    /// The last shift of the short form, 0 for the general one.
+    pub(super) shift: usize,
+}
+
+/// Whether the shape is that of the loop.
+const fn serves(g: &ConvPool2dGeometry) -> bool {
+    let (window, pool) = (&g.convolution.window, &g.pool.window);
+    three(&window.rows)
+        && three(&window.columns)
+        && two(&pool.rows)
+        && two(&pool.columns)
+        && g.convolution.input.c == 1
+        && g.convolution.output.c.is_multiple_of(4)
+}
+
+const fn three(axis: &Axis) -> bool {
+    axis.kernel == 3 && axis.stride == 1 && axis.dilation == 1
+}
+
+const fn two(axis: &Axis) -> bool {
+    axis.kernel == 2 && axis.stride == 2 && axis.is_unpadded()
+}
+
+/// Bytes of a row of inputs under the pools, padding included.
+const fn pitch(g: &ConvPool2dGeometry) -> usize {
+    (2 * g.pool.output.w + 2).next_multiple_of(4)
+}
+
+/// Rows kept at once: those under [`POOLS`] rows of pools.
+const fn rows(g: &ConvPool2dGeometry) -> usize {
+    let pools = if g.pool.output.h < POOLS { g.pool.output.h } else { POOLS };
+    2 * pools + 2
+}
+
+/// Bytes of scratch: weights and rows, or those of the bands.
+pub(super) fn scratch(g: &ConvPool2dGeometry) -> usize {
+    if !serves(g) {
+        return conv_pool2d::band_scratch_bytes::<i8, CortexM>(g);
+    }
+    let ours = g.output().c * POOL_WORDS * 4 + rows(g) * pitch(g);
+    ours.max(conv_pool2d::scratch_bytes::<i8>(g))
+}
+
+/// See [`ConvPool2d`].
+#[inline(never)]
+pub(super) fn run(
+    op: &ConvPool2d<'_, i8>,
+    x: View<'_, i8>,
+    y: ViewMut<'_, i8>,
+    scratch: &mut [u8],
+) {
+    let g = &op.geometry;
+    if !serves(g) {
+        return conv_pool2d::run_bands::<i8, CortexM>(op, x, y, scratch);
+    }
+    let how = &op.convolution.epilogue;
+    let right = how.shifts.iter().all(|shift| (-31..=-1).contains(shift));
+    if right && i8::monotone(how, g.convolution.depth()) {
+        pooled(op, x, y, scratch);
+    } else {
+        conv_pool2d::run::<i8, CortexM>(op, x, y, scratch);
+    }
+}
+
+fn pooled(op: &ConvPool2d<'_, i8>, x: View<'_, i8>, mut y: ViewMut<'_, i8>, scratch: &mut [u8]) {
+    let g = &op.geometry;
+    let (input, output, pitch) = (g.input(), g.output(), pitch(g));
+    let (_, words, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);
+    let Some((weights, rest)) = words.split_at_mut_checked(output.c * POOL_WORDS) else { return };
+    let len = rows(g) * pitch;
+    let Some(rows) = scratch_as::<i8>(bytemuck::cast_slice_mut(rest), len) else { return };
+    let how = &op.convolution.epilogue;
+    let shift = transform(op, weights);
+    let (low, high) = (how.min, how.max);
+    let (min, max) = op.bounds;
+    let narrow = (low, high) != (i8::MIN, i8::MAX) || (min, max) != (i8::MIN, i8::MAX);
+    let images = x.data().chunks_exact(input.image());
+    for (image, out) in images.zip(y.data_mut().chunks_exact_mut(output.image())) {
+        let mut source = Rows::new(op, image);
+        rows.fill(op.convolution.padding);
+        source.copy(&mut rows[..2 * pitch], pitch);
+        for out in out.chunks_mut(POOLS * output.row()) {
+            let pools = out.chunks_exact_mut(output.row());
+            source.copy(&mut rows[2 * pitch..2 * pitch * (1 + pools.len())], pitch);
+            let last = 2 * pitch * pools.len();
+            for (i, out) in pools.enumerate() {
+                let patches = Patches {
+                    rows: &rows[2 * i * pitch..],
+                    pitch,
+                    weights,
+                    channels: output.c,
+                    pixels: output.w,
+                    zero_point: how.zero_point,
+                    shift,
+                };
+                insn::pool_3x3(&patches, out);
+                if narrow {
+                    for code in out {
+                        *code = (*code).min(high).max(low).min(max).max(min);
+                    }
+                }
+            }
+            // The two last rows are the first of the next pools.
+            rows.copy_within(last..last + 2 * pitch, 0);
+        }
+    }
+}
+
+/// The rows of an image with the padding above and below them.
+struct Rows<'a> {
+    left: core::slice::ChunksExact<'a, i8>,
+    /// Rows of padding above that are left.
+    above: usize,
+    /// Cells of padding before a row, and cells of it that are read.
+    cells: [usize; 2],
+    padding: i8,
+}
+
+impl<'a> Rows<'a> {
+    fn new(op: &ConvPool2d<'_, i8>, image: &'a [i8]) -> Self {
+        let g = &op.geometry;
+        let before = g.convolution.window.columns.pad.min(pitch(g));
+        Self {
+            left: image.chunks_exact(g.input().w),
+            above: g.convolution.window.rows.pad,
+            cells: [before, g.input().w.min(pitch(g) - before)],
+            padding: op.convolution.padding,
+        }
+    }
+
+    /// Copies the next rows between the padding at the sides of `rows`, which stays.
+    fn copy(&mut self, rows: &mut [i8], pitch: usize) {
+        let [before, len] = self.cells;
+        for row in rows.chunks_exact_mut(pitch) {
+            let source = if self.above == 0 { self.left.next() } else { None };
+            self.above = self.above.saturating_sub(1);
+            let (_, row) = row.split_at_mut(before);
+            match source {
+                Some(source) => row[..len].copy_from_slice(&source[..len]),
+                None => row.fill(self.padding),
+            }
+        }
+    }
+}
+
+/// The last shift for which the short form is exact, or 0.
+///
+/// With a sum `a ≥ 0`, mantissa `m` and right shift `n`, double rounding is
+/// `⌊(a·m + 2^30 + 2^(30+n)) / 2^(31+n)⌋`; with `a` scaled by `2^(1+N−n)` the division is by
+/// `2^(32+N)`. A negative sum may come out one too high, but then below the zero point, −128.
+fn short(how: &Requantize<'_>, weights: &[i8]) -> usize {
+    if how.zero_point != -128 || how.min != i8::MIN {
+        return 0;
+    }
+    let n = |shift: &i32| -shift;
+    let most = how.shifts.iter().map(n).max().unwrap_or(0);
+    let least = how.shifts.iter().map(n).min().unwrap_or(0);
+    let bias = how.bias.iter().fold(0, |most, bias| bias.unsigned_abs().max(most));
+    // Twice a tap or the sum of three.
+    let largest = weights.chunks(9).map(|w| w.iter().map(|w| i32::from(w.unsigned_abs())).max());
+    let largest = 3 * largest.map(|w| w.unwrap_or(0)).max().unwrap_or(0);
+    let fits = |shift: &usize| {
+        let scale = 1 + *shift as i32 - least;
+        most < *shift as i32
+            && scale <= 13
+            && largest << (scale - 1) <= i32::from(i16::MAX)
+            && (9 * (1 << 14) + u64::from(bias)) << scale < 1 << 31
+    };
+    [8, 12, 16].into_iter().find(fits).unwrap_or(0)
+}
+
+/// Fills the words of every channel and returns the last shift.
+fn transform(op: &ConvPool2d<'_, i8>, words: &mut [i32]) -> usize {
+    let how = &op.convolution.epilogue;
+    let shift = short(how, op.convolution.weights);
+    let (taps, _) = op.convolution.weights.as_chunks::<9>();
+    let (words, _) = words.as_chunks_mut::<POOL_WORDS>();
+    for (channel, (taps, words)) in taps.iter().zip(words).enumerate() {
+        let by = how.multiplier(channel);
+        let n = -by.shift;
+        let (scale, last) = if shift == 0 {
+            (1, n)
+        } else {
+            // The constant of the formula and the zero point, in units of the high word.
+            let constant = (1 << (shift as i32 - n - 1)) + (1 << (shift - 1));
+            (1 + shift as i32 - n, constant + how.zero_point * (1 << shift))
+        };
+        let bias = how.bias.get(channel).copied().unwrap_or(0);
+        let [a, b, c] = [0, 1, 2].map(|kx| {
+            let [g0, g1, g2] = [0, 3, 6].map(|ky| i32::from(taps[ky + kx]) << (scale - 1));
+            [2 * g0, g0 + g1 + g2, g0 - g1 + g2, 2 * g2]
+        });
+        let pair = |low: i32, high: i32| (low & 0xffff) | high << 16;
+        *words = [
+            pair(a[1], c[1]),
+            pair(a[2], c[2]),
+            pair(b[1], b[2]),
+            bias << scale,
+            pair(a[0], c[0]),
+            pair(b[0], b[3]),
+            pair(a[3], c[3]),
+            by.mantissa,
+            last,
+        ];
+    }
+    shift
+}

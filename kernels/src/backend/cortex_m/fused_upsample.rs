@@ -1,0 +1,212 @@
+//! Nearest × 2 and a 3 × 3 convolution in one, over four channels: each of the four phases
+//! is a 2 × 2 convolution of the small map, whose eight words of summed weights stay in
+//! registers. A column of cells ends one output and begins the next. Other shapes go band
+//! by band.
+
+use super::CortexM;
+use super::insn;
+use crate::epilogue::Requantize;
+use crate::ops::FusedElement;
+use crate::ops::fused::upsample_conv2d::{self, UpsampleConv2d, UpsampleConv2dGeometry};
+use crate::quant::lookup;
+use crate::view::{View, ViewMut};
+
+/// Channels of the small map.
+const CHANNELS: usize = 4;
+/// Words of a phase: four cells of two words.
+const PHASE_WORDS: usize = 8;
+
+/// What ends the sums of one output channel.
+#[derive(Clone, Copy)]
+pub(super) struct End<'a> {
+    /// Doubled, like the weights.
+    pub(super) bias: i32,
+    pub(super) mantissa: i32,
+    /// To the right.
+    pub(super) shift: i32,
+    pub(super) zero_point: i32,
+    /// Read last.
+    pub(super) table: &'a lookup::Table,
+}
+
+/// The outputs of one phase in a row.
+#[derive(Clone, Copy)]
+pub(super) struct Lane {
+    /// The first column of cells.
+    pub(super) left: usize,
+    /// Offset of the first output.
+    pub(super) first: usize,
+    /// Their number; the second lane may have none.
+    pub(super) outputs: usize,
+}
+
+/// The table of no function.
+static IDENTITY: lookup::Table = {
+    let mut table = [0; 256];
+    let mut code = 0;
+    while code < 256 {
+        table[code] = (code as i32 - 128) as i8;
+        code += 1;
+    }
+    table
+};
+
+/// Whether the shape is that of the loop.
+fn serves(g: &UpsampleConv2dGeometry) -> bool {
+    let window = &g.convolution.window;
+    g.has_phases()
+        && g.factor == [2, 2]
+        && window.rows.kernel == 3
+        && window.columns.kernel == 3
+        && g.small.c == CHANNELS
+}
+
+/// Columns before the map, and all columns of cells that a row of outputs reads.
+fn columns(g: &UpsampleConv2dGeometry) -> (usize, usize) {
+    let pad = g.convolution.window.columns.pad;
+    let before = pad.div_ceil(2);
+    // The last output begins at cell ⌊(o − pad) / 2⌋ and reads two.
+    (before, (g.output().w - 1 + 2 * before - pad) / 2 + 2)
+}
+
+/// Bytes of scratch: weights and two rows, or those of the bands.
+pub(super) fn scratch(g: &UpsampleConv2dGeometry) -> usize {
+    if !serves(g) {
+        return upsample_conv2d::band_scratch_bytes::<i8, CortexM>(g);
+    }
+    let ours = g.output().c * 4 * PHASE_WORDS * 4 + columns(g).1 * 8;
+    ours.max(upsample_conv2d::scratch_bytes::<i8>(g))
+}
+
+/// See [`UpsampleConv2d`].
+#[inline(never)]
+pub(super) fn run(
+    op: &UpsampleConv2d<'_, i8>,
+    x: View<'_, i8>,
+    y: ViewMut<'_, i8>,
+    scratch: &mut [u8],
+) {
+    let g = &op.geometry;
+    if !serves(g) {
+        return upsample_conv2d::run_bands::<i8, CortexM>(op, x, y, scratch);
+    }
+    let how = &op.convolution.epilogue;
+    let right = how.shifts.iter().all(|shift| (-31..=-1).contains(shift));
+    let plain = Requantize { table: None, ..*how };
+    let narrow = (how.min, how.max) != (i8::MIN, i8::MAX);
+    // Below the bound of `monotone` the short form of requantisation is exact.
+    if right && !narrow && i8::monotone(&plain, g.convolution.depth()) {
+        by_phases(op, x, y, scratch);
+    } else {
+        upsample_conv2d::run::<i8, CortexM>(op, x, y, scratch);
+    }
+}
+
+fn by_phases(
+    op: &UpsampleConv2d<'_, i8>,
+    x: View<'_, i8>,
+    mut y: ViewMut<'_, i8>,
+    scratch: &mut [u8],
+) {
+    let g = &op.geometry;
+    let (small, output) = (g.small, g.output());
+    let (before, len) = columns(g);
+    let (_, words, _) = bytemuck::pod_align_to_mut::<u8, u32>(scratch);
+    let Some((weights, rest)) = words.split_at_mut_checked(output.c * 4 * PHASE_WORDS) else {
+        return;
+    };
+    let (cells, _) = rest.as_chunks_mut::<2>();
+    let Some(cells) = cells.get_mut(..len) else { return };
+    let weights: &mut [i32] = bytemuck::cast_slice_mut(weights);
+    sum(op.convolution.weights, output.c, weights);
+    let (weights, _) = weights.as_chunks::<PHASE_WORDS>();
+    let padding = u32::from_le_bytes([op.convolution.padding.cast_unsigned(); CHANNELS]);
+    let [pad_rows, pad_columns] = [g.convolution.window.rows.pad, g.convolution.window.columns.pad];
+    // Outputs 0 and 1 of a row begin its two phases.
+    let lanes = [0, 1].map(|ox| Lane {
+        left: (ox + pad_columns % 2) / 2,
+        first: ox * output.c,
+        outputs: (output.w - ox).div_ceil(2),
+    });
+    let images = x.data().chunks_exact(small.image());
+    for (image, out) in images.zip(y.data_mut().chunks_exact_mut(output.image())) {
+        let mut below = image.chunks_exact(small.row());
+        let mut above = pad_rows.div_ceil(2);
+        cells.fill([padding; 2]);
+        // The first two rows of cells, then one more after every output row of phase 1.
+        let mut missing = 2;
+        for (oy, out) in out.chunks_exact_mut(output.row()).enumerate() {
+            for _ in 0..missing {
+                let row = if above == 0 { below.next() } else { None };
+                above = above.saturating_sub(1);
+                next_row(cells, before, row, padding);
+            }
+            let py = (oy + pad_rows) % 2;
+            missing = py;
+            let (even, odd) = weights.split_at(2 * output.c);
+            let phases = if py == 0 { even } else { odd };
+            let (left, right) = phases.split_at(output.c);
+            let [first, second] = if pad_columns % 2 == 0 { [left, right] } else { [right, left] };
+            for (o, weights) in first.iter().zip(second).enumerate() {
+                let end = end(&op.convolution.epilogue, o);
+                let Some((_, out)) = out.split_at_mut_checked(o) else { return };
+                insn::upsampled_row(cells, &lanes, weights.into(), &end, 2 * output.c, out);
+            }
+        }
+    }
+}
+
+/// Moves the lower cells up and puts `row`, or padding, below them.
+fn next_row(cells: &mut [[u32; 2]], before: usize, row: Option<&[i8]>, padding: u32) {
+    let Some(row) = row else {
+        for cell in cells {
+            *cell = [cell[1], padding];
+        }
+        return;
+    };
+    let (source, _) = row.as_chunks::<CHANNELS>();
+    let (front, rest) = cells.split_at_mut(before.min(cells.len()));
+    let (body, behind) = rest.split_at_mut(source.len().min(rest.len()));
+    for cell in front.iter_mut().chain(behind) {
+        *cell = [cell[1], padding];
+    }
+    for (cell, &source) in body.iter_mut().zip(source) {
+        *cell = [cell[1], u32::from_le_bytes(source.map(i8::cast_unsigned))];
+    }
+}
+
+fn end<'a>(how: &Requantize<'a>, channel: usize) -> End<'a> {
+    let by = how.multiplier(channel);
+    let bias = how.bias.get(channel).copied().unwrap_or(0);
+    End {
+        bias: bias << 1,
+        mantissa: by.mantissa,
+        shift: -by.shift,
+        zero_point: how.zero_point,
+        table: how.table.unwrap_or(&IDENTITY),
+    }
+}
+
+/// Doubled sums of weights, `[phase y][phase x][output]`.
+fn sum(weights: &[i8], outputs: usize, words: &mut [i32]) {
+    let (words, _) = words.as_chunks_mut::<PHASE_WORDS>();
+    let (weights, _) = weights.as_chunks::<{ 9 * CHANNELS }>();
+    for (phase, words) in words.chunks_exact_mut(outputs).enumerate() {
+        let (py, px) = (phase / 2, phase % 2);
+        for (words, weights) in words.iter_mut().zip(weights) {
+            let mut sums = [[0i32; CHANNELS]; 4];
+            for (tap, weights) in weights.as_chunks::<CHANNELS>().0.iter().enumerate() {
+                let cell = (py + tap / 3) / 2 + 2 * ((px + tap % 3) / 2);
+                if let Some(sums) = sums.get_mut(cell) {
+                    for (sum, &weight) in sums.iter_mut().zip(weights) {
+                        *sum += 2 * i32::from(weight);
+                    }
+                }
+            }
+            for (words, sums) in words.as_chunks_mut::<2>().0.iter_mut().zip(sums) {
+                let pair = |low: i32, high: i32| (low & 0xffff) | high << 16;
+                *words = [pair(sums[0], sums[2]), pair(sums[1], sums[3])];
+            }
+        }
+    }
+}
