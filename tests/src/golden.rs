@@ -7,17 +7,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use host_train::export::{Options, export};
+use host_train::graph::Graph;
 use host_train::import::tflite;
 use host_train::runner::AlignedBytes;
 use microconv::backend::Backend;
 use microconv::{Model, Session};
 
 mod arrays;
+mod decoder;
 mod pack;
 mod random;
 mod shared;
 
 use arrays::{Archive, Array};
+pub use decoder::Decoder;
 pub use pack::Pack;
 pub use shared::{shared_cases, shared_folder};
 
@@ -26,12 +29,34 @@ pub use shared::{shared_cases, shared_folder};
 pub struct Case {
     /// Name for messages.
     pub name: String,
-    /// The `.tflite`.
-    pub model: Vec<u8>,
+    /// The model.
+    pub source: Source,
     /// Whether every bit has to be right: also of floats around an int8 model.
     pub exact: bool,
     /// Inputs and expected outputs, in the model's order.
     pub runs: Vec<Run>,
+}
+
+/// Where a model comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A `.tflite`.
+    Tflite(Vec<u8>),
+    /// A graph of operators that TensorFlow Lite does not have.
+    Decoder(Decoder),
+}
+
+impl Source {
+    /// The graph; with `optimize` as the importer rewrites it.
+    fn graph(&self, optimize: bool) -> Result<Graph, String> {
+        match self {
+            Self::Tflite(bytes) => {
+                let read = if optimize { tflite::read } else { tflite::read_unfused };
+                read(bytes).map_err(|error| format!("import: {error}"))
+            }
+            Self::Decoder(decoder) => decoder.graph().map_err(|error| format!("graph: {error}")),
+        }
+    }
 }
 
 /// One inference.
@@ -44,13 +69,13 @@ pub struct Run {
 }
 
 impl Case {
-    fn new(name: &str, model: Vec<u8>, inputs: &[Array], expected: &[Array]) -> Self {
+    fn new(name: &str, source: Source, inputs: &[Array], expected: &[Array]) -> Self {
         let runs = inputs.first().map_or(0, |input| input.runs);
         let part = |arrays: &[Array], run| arrays.iter().map(|a| a.run(run).to_vec()).collect();
         let runs =
             (0..runs).map(|run| Run { inputs: part(inputs, run), expected: part(expected, run) });
         let exact = !name.ends_with("f32") && !name.contains("/f32") && !name.ends_with("fp32");
-        Self { name: name.to_owned(), model, exact, runs: runs.collect() }
+        Self { name: name.to_owned(), source, exact, runs: runs.collect() }
     }
 
     /// Exports the model and runs it on backend `B`.
@@ -69,8 +94,7 @@ impl Case {
     }
 
     fn compare<B: Backend>(&self, options: Options) -> Result<(), String> {
-        let read = if options.optimize { tflite::read } else { tflite::read_unfused };
-        let graph = read(&self.model).map_err(|error| format!("import: {error}"))?;
+        let graph = self.source.graph(options.optimize)?;
         let exported = export(&graph, options).map_err(|error| format!("export: {error}"))?;
         let blob = AlignedBytes::copy_of(&exported.blob);
         let model = Model::from_bytes(blob.as_slice()).map_err(|error| format!("load: {error}"))?;
@@ -153,21 +177,24 @@ pub fn same(got: &[u8], expected: &[u8], exact: bool) -> Result<(), String> {
 }
 
 /// The committed vectors, by name: those of `tests/golden/generate.py`, and
-/// those of the rewrites that the importer does (`importer.py`).
+/// those of the rewrites that the importer does (`importer.py`), and the
+/// decoder's own operators (`decoder.py`).
 ///
 /// # Panics
 /// When a file of the folder cannot be read: the tree is not whole.
 pub fn committed_cases() -> Vec<Case> {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
+    let decoders = decoder::committed(&golden.join("decoder"));
     let models = ["vectors", "importer"].map(|folder| files(&golden.join(folder), "tflite"));
-    models.iter().flatten().map(|path| committed(path)).collect()
+    models.iter().flatten().map(|path| committed(path)).chain(decoders).collect()
 }
 
 fn committed(path: &Path) -> Case {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let mut archive = Archive::open(&path.with_extension("npz"));
     let (inputs, expected) = (archive.series("input"), archive.series("expected"));
-    Case::new(&name, fs::read(path).expect("a model that was listed"), &inputs, &expected)
+    let source = Source::Tflite(fs::read(path).expect("a model that was listed"));
+    Case::new(&name, source, &inputs, &expected)
 }
 
 /// Files of a folder with this extension, sorted.

@@ -11,6 +11,9 @@ use npyz::npz::NpzArchive;
 #[derive(Clone, Debug)]
 pub(super) struct Array {
     pub(super) runs: usize,
+    /// Of one run.
+    pub(super) shape: Vec<usize>,
+    pub(super) int8: bool,
     bytes: Vec<u8>,
 }
 
@@ -22,17 +25,18 @@ impl Array {
     }
 
     fn read<R: Read>(file: NpyFile<R>) -> Self {
-        let runs = file.shape().first().map_or(1, |&extent| extent as usize);
-        let bytes = match file.dtype().descr() {
-            kind if kind.contains("f4") => {
-                bytemuck::cast_slice(&file.into_vec::<f32>().expect("floats")).to_vec()
-            }
-            kind if kind.contains("i1") => {
-                bytemuck::cast_slice(&file.into_vec::<i8>().expect("codes")).to_vec()
-            }
-            kind => panic!("arrays hold f32 or int8, not {kind}"),
+        let extents: Vec<usize> = file.shape().iter().map(|&extent| extent as usize).collect();
+        let (runs, shape) = extents.split_first().map_or((1, vec![]), |(r, s)| (*r, s.to_vec()));
+        let kind = file.dtype().descr();
+        let int8 = kind.contains("i1");
+        let bytes = if int8 {
+            bytemuck::cast_slice(&file.into_vec::<i8>().expect("codes")).to_vec()
+        } else if kind.contains("f4") {
+            bytemuck::cast_slice(&file.into_vec::<f32>().expect("floats")).to_vec()
+        } else {
+            panic!("arrays hold f32 or int8, not {kind}")
         };
-        Self { runs, bytes }
+        Self { runs, shape, int8, bytes }
     }
 
     /// The bytes of one run.
@@ -59,5 +63,11 @@ impl Archive {
             arrays.push(Array::read(file));
         }
         arrays
+    }
+
+    /// The values of an int8 vector.
+    pub(super) fn numbers(&mut self, name: &str) -> Vec<i8> {
+        let file = self.0.by_name(name).expect("an archive of arrays");
+        file.expect("an array of this name").into_vec().expect("codes")
     }
 }

@@ -2,7 +2,6 @@
 
 use firmware_demo::pack::{Head, MAGIC, NAME_BYTES};
 use host_train::export::{Options, Target, export};
-use host_train::import::tflite;
 use host_train::runner::AlignedBytes;
 use microconv::Model;
 use microconv::backend::Scalar;
@@ -50,8 +49,7 @@ impl Pack {
             forms.push((format!("{} plain", case.name), Target::Portable, false));
         }
         for (name, target, optimize) in forms {
-            let read = if optimize { tflite::read } else { tflite::read_unfused };
-            let graph = read(&case.model).map_err(|why| format!("{name}: {why}"))?;
+            let graph = case.source.graph(optimize).map_err(|why| format!("{name}: {why}"))?;
             let exported = export(&graph, Options { target, optimize, strip: true })
                 .map_err(|why| format!("{name}: {why}"))?;
             let tolerance = if case.exact { 0.0 } else { F32_TOLERANCE };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use host_train::import::tflite;
 
 use super::arrays::Array;
-use super::{Case, files};
+use super::{Case, Source, decoder, files};
 
 /// `shared` beside the workspace, where it exists.
 pub fn shared_folder() -> Option<PathBuf> {
@@ -24,6 +24,8 @@ pub fn shared_cases(shared: &Path) -> Vec<Case> {
     let mut folders: Vec<_> = folders.filter(|path| path.is_dir()).collect();
     folders.sort();
     let mut cases: Vec<Case> = folders.iter().flat_map(|folder| samples(folder)).collect();
+    let unpool = fs::read_dir(shared.join("golden/unpool")).into_iter().flatten().flatten();
+    cases.extend(unpool.map(|entry| decoder::shared(&entry.path())));
     for model in files(&shared.join("models"), "tflite") {
         let arrays = shared.join("golden/mlperf").join(model.file_stem().unwrap_or_default());
         if arrays.is_dir() {
@@ -61,5 +63,5 @@ fn case(model: &Path, inputs: &[Array], arrays: &Path, form: &str) -> Case {
     let expected = if dense && micro.is_file() { micro } else { plain };
     let folder = arrays.file_name().unwrap_or_default().to_string_lossy();
     let name = format!("{folder}/{}", model.file_stem().unwrap_or_default().to_string_lossy());
-    Case::new(&name, bytes, inputs, &[Array::open(&expected)])
+    Case::new(&name, Source::Tflite(bytes), inputs, &[Array::open(&expected)])
 }
