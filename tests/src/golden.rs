@@ -13,6 +13,8 @@ use host_train::runner::AlignedBytes;
 use microconv::backend::Backend;
 use microconv::{Model, Session};
 
+use crate::tolerance::MODEL_F32;
+
 mod arrays;
 mod decoder;
 mod pack;
@@ -138,13 +140,7 @@ fn session_outputs<B: Backend>(
     Ok((0..model.outputs()).map(|i| session.output_bytes(i).to_vec()).collect())
 }
 
-/// Relative error that a float output may have, absolute below one.
-///
-/// Sums of up to a few hundred products are added in another order, and the
-/// functions behind sigmoid, tanh and softmax are another library's: some ulp each.
-pub const F32_TOLERANCE: f32 = 1e-5;
-
-/// Compares bytes exactly, or as floats within [`F32_TOLERANCE`].
+/// Compares bytes exactly, or as floats within [`MODEL_F32`].
 ///
 /// # Errors
 /// Says where the first difference is.
@@ -166,7 +162,7 @@ pub fn same(got: &[u8], expected: &[u8], exact: bool) -> Result<(), String> {
     }
     let floats = |bytes: &[u8]| bytemuck::pod_collect_to_vec::<u8, f32>(bytes);
     for (at, (a, b)) in floats(got).into_iter().zip(floats(expected)).enumerate() {
-        let bound = F32_TOLERANCE * b.abs().max(1.0);
+        let bound = MODEL_F32 * b.abs().max(1.0);
         // A NaN is within no bound, and an infinite bound is none.
         let near = bound.is_finite() && (a - b).abs() <= bound;
         if !near && a != b {

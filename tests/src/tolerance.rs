@@ -22,6 +22,11 @@ const fn exact(operator: &'static str, why: &'static str) -> Tolerance {
     Tolerance { operator, relative: 0.0, absolute: 0.0, why }
 }
 
+/// For outputs of whole float models against TensorFlow's: relative, absolute
+/// below 1. Sums of up to a few hundred products are added in another order, and
+/// the functions behind sigmoid, tanh and softmax are another library's.
+pub const MODEL_F32: f32 = 1e-5;
+
 /// The table.
 pub const F32: &[Tolerance] = &[
     exact("sum of products", "generated values are multiples of 2^-6, their sums are exact"),

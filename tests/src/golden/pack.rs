@@ -6,7 +6,8 @@ use host_train::runner::AlignedBytes;
 use microconv::Model;
 use microconv::backend::Scalar;
 
-use super::{Case, F32_TOLERANCE, Run, session_outputs};
+use super::{Case, Run, session_outputs};
+use crate::tolerance::MODEL_F32;
 
 /// Vectors for a board.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ impl Pack {
             let graph = case.source.graph(optimize).map_err(|why| format!("{name}: {why}"))?;
             let exported = export(&graph, Options { target, optimize, strip: true })
                 .map_err(|why| format!("{name}: {why}"))?;
-            let tolerance = if case.exact { 0.0 } else { F32_TOLERANCE };
+            let tolerance = if case.exact { 0.0 } else { MODEL_F32 };
             self.add(&name, &exported.blob, &case.runs, tolerance)?;
         }
         Ok(())
@@ -78,7 +79,7 @@ impl Pack {
             .collect::<Result<_, String>>()?;
         let floats =
             (0..model.outputs()).any(|i| model.output(i).dtype == microconv::model::DType::F32);
-        self.add(name, blob, &runs, if floats { F32_TOLERANCE } else { 0.0 })
+        self.add(name, blob, &runs, if floats { MODEL_F32 } else { 0.0 })
     }
 
     fn add(&mut self, name: &str, blob: &[u8], runs: &[Run], tolerance: f32) -> Result<(), String> {
