@@ -17,6 +17,7 @@ macro_rules! println {
 }
 
 mod evaluate;
+mod export;
 mod files;
 mod import;
 mod inspect;
@@ -43,6 +44,7 @@ enum Command {
     Run(run::Args),
     Inspect(inspect::Args),
     Evaluate(evaluate::Args),
+    Export(export::Args),
 }
 
 /// Parses the arguments of the process, runs the command and reports an error
@@ -68,5 +70,6 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Run(args) => run::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Export(args) => export::run(args),
     }
 }
