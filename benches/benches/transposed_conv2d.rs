@@ -1,0 +1,13 @@
+//! `cargo bench -p benches --bench transposed_conv2d`: see [`benches::cases::transposed_conv2d`].
+
+use benches::{Bench, cases};
+use criterion::{Criterion, criterion_group, criterion_main};
+
+fn run(criterion: &mut Criterion) {
+    let mut bench = Bench(criterion);
+    cases::transposed_conv2d::<i8>(&mut bench).expect("the shapes fit");
+    cases::transposed_conv2d::<f32>(&mut bench).expect("the shapes fit");
+}
+
+criterion_group!(benches, run);
+criterion_main!(benches);
