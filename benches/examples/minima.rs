@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         arguments.remove(0);
     }
     let types = if types == [false; 2] { [true; 2] } else { types };
-    let mut visit = Minima { filter: arguments.concat() };
+    let mut visit = Minima { filter: arguments.join(" ") };
     println!("{:<48} {:>10} {:>10}", "case (µs)", Scalar::NAME, Native::NAME);
     if types[0] {
         cases::all::<i8>(&mut visit)?;

@@ -2,10 +2,12 @@
 
 mod channels;
 mod conv;
+mod depthwise;
 mod finish;
 mod lanes;
 mod layer;
 mod line;
+mod pool2d;
 
 use super::Wide;
 use crate::backend::{Kernels, Scalar};
@@ -21,7 +23,7 @@ impl Kernels<i8> for Wide {
         <Scalar as Kernels<i8>>::depthwise(acc, x, weights);
     }
     fn reduce_max(out: &mut [i8], x: &[i8]) {
-        <Scalar as Kernels<i8>>::reduce_max(out, x);
+        pool2d::max_into(out, x);
     }
     fn reduce_sum(acc: &mut [i32], x: &[i8]) {
         <Scalar as Kernels<i8>>::reduce_sum(acc, x);
@@ -38,6 +40,17 @@ impl Kernels<i8> for Wide {
     fn conv2d(op: &ops::Conv2d<'_, i8>, x: View<'_, i8>, y: ViewMut<'_, i8>, scratch: &mut [u8]) {
         conv::conv2d(op, x, y, scratch);
     }
+    fn depthwise_conv2d_scratch(op: &ops::Conv2dGeometry) -> usize {
+        depthwise::scratch(op)
+    }
+    fn depthwise_conv2d(
+        op: &ops::DepthwiseConv2d<'_, i8>,
+        x: View<'_, i8>,
+        y: ViewMut<'_, i8>,
+        scratch: &mut [u8],
+    ) {
+        depthwise::run(op, x, y, scratch);
+    }
     fn transposed_conv2d_scratch(op: &ops::TransposedConv2dGeometry) -> usize {
         conv::transposed_scratch(op)
     }
@@ -48,5 +61,19 @@ impl Kernels<i8> for Wide {
         scratch: &mut [u8],
     ) {
         conv::transposed_conv2d(op, x, y, scratch);
+    }
+    fn max_pool2d(op: &ops::MaxPool2d<i8>, x: View<'_, i8>, y: ViewMut<'_, i8>) {
+        pool2d::max(op, x, y);
+    }
+    fn average_pool2d(op: &ops::AveragePool2d<i8>, x: View<'_, i8>, y: ViewMut<'_, i8>) {
+        pool2d::average(op, x, y);
+    }
+    fn max_pool2d_with_indices<I: ops::WindowIndex>(
+        op: &ops::MaxPool2dWithIndices,
+        x: View<'_, i8>,
+        y: ViewMut<'_, i8>,
+        indices: &mut [I],
+    ) {
+        pool2d::max_with_indices(op, x, y, indices);
     }
 }

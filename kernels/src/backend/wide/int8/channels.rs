@@ -147,7 +147,7 @@ impl Row<'_> {
         let layer = self.layer;
         let words = self.runs.words;
         let pitch = 2 * layer.columns.stride * layer.inputs;
-        let mut acc = [[i32x8::default(); V]; P];
+        let mut acc: [[i32x8; V]; P] = [params.map(Params::start); P];
         for (weights, &start) in weights.chunks_exact(words).zip(self.starts) {
             let at = start as usize + pixel * pitch;
             let x: [&[[u8; 4]]; P] = core::array::from_fn(|p| {
@@ -156,21 +156,24 @@ impl Row<'_> {
             });
             for (k, weights) in weights.iter().enumerate() {
                 let weights = weights.map(|words| lanes::load(&words));
-                for (acc, x) in acc.iter_mut().zip(x) {
-                    let x = lanes::splat(x[k]);
-                    for (acc, weights) in acc.iter_mut().zip(weights) {
-                        *acc = lanes::madd(*acc, x, weights);
+                for p in 0..P {
+                    let x = lanes::splat(x[p][k]);
+                    for v in 0..V {
+                        acc[p][v] = lanes::madd(acc[p][v], x, weights[v]);
                     }
                 }
             }
         }
         let channels = (layer.outputs - first).min(8 * V);
-        for (p, acc) in acc.into_iter().enumerate() {
+        // By reference: an array of vectors that is iterated by value passes through memory.
+        for (p, acc) in acc.iter().enumerate() {
             let cell = self.cell + (pixel + p) * layer.columns.every;
             let at = cell * layer.outputs + first;
             let out = &mut y[at..at + channels];
-            for ((out, params), acc) in out.chunks_mut(8).zip(params).zip(acc) {
-                self.store.store(params, acc, out);
+            if V == 2 {
+                self.store.store2([params[0], params[V - 1]], [acc[0], acc[V - 1]], out);
+            } else {
+                self.store.store(params[0], acc[0], out);
             }
         }
     }

@@ -22,8 +22,6 @@ pub(super) struct Params {
     right: [u32; 8],
     /// All ones in the lanes without a right shift.
     unshifted: [i32; 8],
-    /// Whether some lane has no right shift or a left one.
-    general: [u32; 8],
 }
 
 /// Words of [`Params`].
@@ -36,9 +34,6 @@ impl Params {
         self.left[lane] = by.shift.max(0) as u32;
         self.right[lane] = (-by.shift - 1).max(0) as u32;
         self.unshifted[lane] = if by.shift >= 0 { -1 } else { 0 };
-        if by.shift >= 0 {
-            self.general = [1; 8];
-        }
     }
 
     /// For the channels `first..first + 8`, those that exist.
@@ -50,13 +45,17 @@ impl Params {
         params
     }
 
-    /// Sums multiplied and doubly rounded.
+    /// What sums start from.
     #[inline(always)]
-    pub(super) fn scale(&self, acc: i32x8) -> i32x8 {
-        let sum = acc + i32x8::new(self.bias);
-        if self.general[0] == 0 {
-            let high = doubling_high(sum, self.mantissa);
-            return round(high, self.right);
+    pub(super) fn start(&self) -> i32x8 {
+        i32x8::new(self.bias)
+    }
+
+    /// Sums multiplied and doubly rounded; every lane has a right shift unless `general`.
+    #[inline(always)]
+    fn scale(&self, sum: i32x8, general: bool) -> i32x8 {
+        if !general {
+            return round(doubling_high(sum, self.mantissa), self.right);
         }
         let sum = shift_left(sum, self.left);
         let high = doubling_high(sum, self.mantissa);
@@ -104,13 +103,15 @@ fn doubling_high(x: i32x8, mantissa: [i32; 8]) -> i32x8 {
     }))
 }
 
-/// From scaled sums to codes.
+/// From sums, biases included, to codes.
 #[derive(Clone, Copy)]
 pub(super) struct Store<'a> {
     zero_point: i32x8,
     min: i8x16,
     max: i8x16,
     table: Option<&'a lookup::Table>,
+    /// Whether some channel has no right shift or a left one.
+    general: bool,
 }
 
 impl<'a> Store<'a> {
@@ -120,36 +121,62 @@ impl<'a> Store<'a> {
             min: i8x16::splat(how.min),
             max: i8x16::splat(how.max),
             table: how.table,
+            general: how.shifts.iter().any(|&shift| shift >= 0),
         }
     }
 
-    /// Eight codes.
+    /// Eight codes, before the clamp, as i16.
     #[inline(always)]
-    pub(super) fn codes(&self, params: &Params, acc: i32x8) -> [i8; 8] {
+    fn scaled(&self, params: &Params, acc: i32x8) -> i16x8 {
         // A scaled sum near the ends of i32 wraps when the zero point is added, as in
         // the portable kernel.
-        let codes = i16x8::from_i32x8_saturate(params.scale(acc) + self.zero_point);
-        let pair: i16x16 = cast([codes, codes]);
-        let codes = i8x16::from_i16x16_saturate(pair).max(self.min).min(self.max);
-        let [mut codes, _]: [[i8; 8]; 2] = cast(codes);
+        i16x8::from_i32x8_saturate(params.scale(acc, self.general) + self.zero_point)
+    }
+
+    #[inline(always)]
+    fn clamped(&self, low: i16x8, high: i16x8) -> i8x16 {
+        let pair: i16x16 = cast([low, high]);
+        i8x16::from_i16x16_saturate(pair).max(self.min).min(self.max)
+    }
+
+    /// Codes through the table, if there is one.
+    #[inline(always)]
+    fn look_up(&self, out: &mut [i8]) {
         if let Some(table) = self.table {
-            for code in &mut codes {
+            for code in out {
                 *code = table[usize::from((*code as u8) ^ 0x80)];
             }
         }
-        codes
     }
 
     /// Up to eight codes, as many as `out` has room for.
     #[inline(always)]
     pub(super) fn store(&self, params: &Params, acc: i32x8, out: &mut [i8]) {
-        let codes = self.codes(params, acc);
+        let codes = self.scaled(params, acc);
+        let [codes, _]: [u64; 2] = cast(self.clamped(codes, codes));
         if let Some(out) = out.first_chunk_mut::<8>() {
-            *out = codes;
+            *out = cast(codes);
+        } else {
+            let codes: [i8; 8] = cast(codes);
+            for (out, code) in out.iter_mut().zip(codes) {
+                *out = code;
+            }
+        }
+        let len = out.len().min(8);
+        self.look_up(&mut out[..len]);
+    }
+
+    /// Up to sixteen codes, as many as `out` has room for.
+    #[inline(always)]
+    pub(super) fn store2(&self, params: [&Params; 2], acc: [i32x8; 2], out: &mut [i8]) {
+        if let Some(out) = out.first_chunk_mut::<16>() {
+            let [low, high] = [self.scaled(params[0], acc[0]), self.scaled(params[1], acc[1])];
+            *out = cast(self.clamped(low, high));
+            self.look_up(out);
             return;
         }
-        for (out, code) in out.iter_mut().zip(codes) {
-            *out = code;
-        }
+        let (low, high) = out.split_at_mut(out.len().min(8));
+        self.store(params[0], acc[0], low);
+        self.store(params[1], acc[1], high);
     }
 }
