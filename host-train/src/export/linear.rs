@@ -1,5 +1,6 @@
 //! Layers with weights: convolutions and dense.
 
+use microconv::epilogue::Requantize;
 use microconv::model::format::{
     ActivateRecord, LinearRecord, RequantizeRecord, WindowRecord, opcode,
 };
@@ -10,7 +11,7 @@ use microconv::window::{Padding as WindowPadding, Window, Window2d};
 use super::lower::{Fused, Lowering};
 use super::quantized::{affine, clamp};
 use super::simple::{activation_code, activation_table};
-use super::target::Scratch;
+use super::target::{Scratch, Target};
 use crate::graph::{Activation, DType, Data, Node, Op, Padding, Tensor};
 
 /// A resolved window as a record.
@@ -60,6 +61,29 @@ pub(super) struct Shape {
     activation: Activation,
 }
 
+/// Weights in an order of [`microconv::pack`].
+struct PackedWeights {
+    packing: u32,
+    words: Vec<i32>,
+    /// Bytes.
+    scratch: usize,
+}
+
+/// The record that follows a [`LinearRecord`].
+enum Epilogue {
+    Float(ActivateRecord),
+    Quantized(RequantizeRecord),
+}
+
+impl Epilogue {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Float(record) => bytemuck::bytes_of(record),
+            Self::Quantized(record) => bytemuck::bytes_of(record),
+        }
+    }
+}
+
 /// For each bias vector the weights that its zero point correction sums: `(phase, channel)` of a weight.
 fn bias_index(
     node: &Node,
@@ -89,11 +113,12 @@ impl<'g> Lowering<'g> {
         let (x, weights) = (self.input(node, 0)?, self.input(node, 1)?);
         let shape = self.shape_of(node, x, weights)?;
         let float = x.dtype == DType::F32;
+        let mut packed = None;
         let (weights_at, weights_bytes, zero_point, epilogue) = if float {
             let Some(values) = weights.f32_data() else {
                 return Err("a float layer needs constant float weights".into());
             };
-            let epilogue = self.float_epilogue(fused, &shape)?;
+            let epilogue = Epilogue::Float(self.float_epilogue(fused, &shape)?);
             (self.program.data.array(values), 4 * values.len(), 0, epilogue)
         } else {
             let Some(Data::I8(values)) = &weights.data else {
@@ -101,7 +126,15 @@ impl<'g> Lowering<'g> {
             };
             let input = affine(x)?;
             let epilogue = self.quantized_epilogue(fused, &shape, input, values)?;
-            (self.program.data.array(values), values.len(), input.zero_point, epilogue)
+            if fused.neighbour.is_none() {
+                packed = self.packed(shape.scratch, values, &epilogue)?;
+            }
+            let data = &mut self.program.data;
+            let (at, bytes) = match &packed {
+                Some(packed) => (data.array(&packed.words), 4 * packed.words.len()),
+                None => (data.array(values), values.len()),
+            };
+            (at, bytes, input.zero_point, Epilogue::Quantized(epilogue))
         };
         let record = LinearRecord {
             window: shape.window,
@@ -110,7 +143,7 @@ impl<'g> Lowering<'g> {
             weights_bytes: weights_bytes as u32,
             zero_point,
         };
-        let mut params = [bytemuck::bytes_of(&record), &epilogue].concat();
+        let mut params = [bytemuck::bytes_of(&record), epilogue.bytes()].concat();
         let mut scratch = shape.scratch;
         let mut opcode = shape.opcode;
         let mut unstored = 0;
@@ -119,11 +152,49 @@ impl<'g> Lowering<'g> {
             params.extend(pair.params);
             (opcode, scratch, unstored) = (pair.opcode, pair.scratch, pair.unstored);
         }
-        let scratch = self.options.target.scratch(scratch, float);
+        let scratch = match &packed {
+            Some(packed) => packed.scratch.max(Target::Portable.scratch(scratch, float)),
+            None => self.options.target.scratch(scratch, float),
+        };
         let layer = self.layer(node, opcode, fused.inputs(), &[fused.output()], &params)?;
         (layer.scratch, layer.macs, layer.unstored) = (scratch, shape.macs, unstored);
         layer.kind = fused.kind();
+        if let Some(packed) = packed {
+            layer.packing = packed.packing;
+            layer.kind += ", packed";
+        }
         Ok(())
+    }
+
+    /// Weights as the target's kernel reads them, where it has an order of its own for the layer.
+    fn packed(
+        &self,
+        of: Scratch,
+        weights: &[i8],
+        epilogue: &RequantizeRecord,
+    ) -> Result<Option<PackedWeights>, String> {
+        let array = |at: u32, count: u32| -> Vec<i32> {
+            let bytes = &self.program.data.bytes[at as usize..][..4 * count as usize];
+            bytemuck::pod_collect_to_vec(bytes)
+        };
+        let code = |code: i32| i8::try_from(code).map_err(|_| "a bound is no code".to_string());
+        let how = Requantize {
+            bias: &array(epilogue.bias_at, epilogue.biases),
+            mantissas: &array(epilogue.mantissas_at, epilogue.multipliers),
+            shifts: &array(epilogue.shifts_at, epilogue.multipliers),
+            zero_point: epilogue.zero_point,
+            min: code(epilogue.min)?,
+            max: code(epilogue.max)?,
+            table: None,
+        };
+        let Some((geometry, packing)) = self.options.target.packing(of, &how) else {
+            return Ok(None);
+        };
+        let (words, scratch) = (geometry.words(packing), geometry.scratch(packing));
+        let (Some(words), Some(scratch)) = (words, scratch) else { return Ok(None) };
+        let mut words = vec![0; words];
+        geometry.pack(packing, weights, &how, &mut words).map_err(|why| why.to_string())?;
+        Ok(Some(PackedWeights { packing, words, scratch }))
     }
 
     pub(super) fn shape_of(
@@ -198,7 +269,11 @@ impl<'g> Lowering<'g> {
         }
     }
 
-    fn float_epilogue(&mut self, fused: &Fused<'g>, shape: &Shape) -> Result<Vec<u8>, String> {
+    fn float_epilogue(
+        &mut self,
+        fused: &Fused<'g>,
+        shape: &Shape,
+    ) -> Result<ActivateRecord, String> {
         let node = fused.node;
         let bias = match node.inputs.get(2).map(|&id| &self.graph[id]) {
             None => vec![0.0; shape.channels],
@@ -212,15 +287,14 @@ impl<'g> Lowering<'g> {
         let tail = fused.tail.map_or(Activation::Linear, |(activation, _)| activation);
         let (activation, alpha) = activation_code(tail);
         let biases = bias.repeat(phases);
-        let record = ActivateRecord {
+        Ok(ActivateRecord {
             bias_at: self.program.data.array(&biases),
             biases: biases.len() as u32,
             min,
             max,
             activation,
             alpha,
-        };
-        Ok(bytemuck::bytes_of(&record).to_vec())
+        })
     }
 
     fn quantized_epilogue(
@@ -229,7 +303,7 @@ impl<'g> Lowering<'g> {
         shape: &Shape,
         input: Affine,
         values: &[i8],
-    ) -> Result<Vec<u8>, String> {
+    ) -> Result<RequantizeRecord, String> {
         let node = fused.node;
         let weights = self.input(node, 1)?;
         let output = &self.graph[node.outputs[0]];
@@ -265,7 +339,7 @@ impl<'g> Lowering<'g> {
         let data = &mut self.program.data;
         let mantissas: Vec<i32> = multipliers.iter().map(|m| m.mantissa).collect();
         let shifts: Vec<i32> = multipliers.iter().map(|m| m.shift).collect();
-        let record = RequantizeRecord {
+        Ok(RequantizeRecord {
             bias_at: data.array(&folded),
             biases: folded.len() as u32,
             mantissas_at: data.array(&mantissas),
@@ -275,7 +349,6 @@ impl<'g> Lowering<'g> {
             min: i32::from(min),
             max: i32::from(max),
             table_at,
-        };
-        Ok(bytemuck::bytes_of(&record).to_vec())
+        })
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use microconv::model::DType;
+use microconv::pack::PLAIN;
 
 use super::Options;
 use super::fuse::Neighbour;
@@ -202,6 +203,7 @@ impl<'g> Lowering<'g> {
             outputs,
             scratch: 0,
             params_at,
+            packing: PLAIN,
             in_place: false,
             macs: 0,
             parameters,

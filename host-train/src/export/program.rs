@@ -45,6 +45,8 @@ pub(super) struct ProgramLayer {
     pub(super) outputs: Vec<usize>,
     pub(super) scratch: usize,
     pub(super) params_at: u32,
+    /// How its weights are packed.
+    pub(super) packing: u32,
     pub(super) in_place: bool,
     pub(super) macs: u64,
     pub(super) parameters: usize,

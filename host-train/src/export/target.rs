@@ -4,10 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use microconv::backend::{Backend, CortexM, Kernels, Scalar};
+use microconv::epilogue::Requantize;
 use microconv::ops::{
     Conv2dGeometry, ConvPool2dGeometry, DenseGeometry, TransposedConv2dGeometry,
     UnpoolConv2dGeometry, UpsampleConv2dGeometry,
 };
+use microconv::pack::Geometry;
 
 /// A core.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,8 +19,11 @@ pub enum Target {
     Portable,
     /// This machine's backend.
     Native,
-    /// Cortex-M4, M7 and M33: room for rows and weights widened to 16 bits.
+    /// Cortex-M4, M7 and M33: room for widened rows, and int8 weights of convolutions packed
+    /// as the kernels read them, which takes two to three times their flash.
     CortexM,
+    /// The same with plain weights: less flash, more scratch and time.
+    CortexMSmall,
 }
 
 /// A layer whose kernel may want scratch.
@@ -35,10 +40,11 @@ pub(super) enum Scratch {
 
 impl Target {
     /// All targets with their names on the command line and their numbers in the blob.
-    const ALL: [(Self, &'static str, u32); 3] = [
+    const ALL: [(Self, &'static str, u32); 4] = [
         (Self::Portable, "portable", 0),
         (Self::Native, "native", 1),
         (Self::CortexM, "cortex-m4", 2),
+        (Self::CortexMSmall, "cortex-m4-small", 3),
     ];
 
     /// Number in the blob's header.
@@ -52,8 +58,19 @@ impl Target {
         match self {
             Self::Portable => portable,
             Self::Native => portable.max(scratch::<microconv::Native>(of, float)),
-            Self::CortexM => portable.max(scratch::<CortexM>(of, float)),
+            Self::CortexM | Self::CortexMSmall => portable.max(scratch::<CortexM>(of, float)),
         }
+    }
+
+    /// The packing of an int8 layer that ends in `epilogue`; `None` where its weights stay plain.
+    pub(super) fn packing(self, of: Scratch, epilogue: &Requantize<'_>) -> Option<(Geometry, u32)> {
+        let geometry = match of {
+            Scratch::Conv2d(g) => Geometry::Conv2d(g),
+            Scratch::TransposedConv2d(g) => Geometry::TransposedConv2d(g),
+            _ => return None,
+        };
+        let packing = geometry.choose(epilogue).filter(|_| self == Self::CortexM)?;
+        Some((geometry, packing))
     }
 }
 

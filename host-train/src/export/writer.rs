@@ -1,6 +1,5 @@
 //! Lays a program out: tables, notes, checksum.
 
-use bytemuck::Zeroable;
 use microconv::model::format::{
     ALIGNMENT, CRC, Header, LayerRecord, MAGIC, NONE, TensorRecord, VERSION,
 };
@@ -170,7 +169,7 @@ fn layer_record(program: &Program, layout: &Layout, index: usize) -> LayerRecord
         scratch_at: layout.scratch[index].map_or(0, |place| layout.plan.offsets[place] as u32),
         scratch_bytes: layer.scratch as u32,
         params_at: layer.params_at,
-        ..LayerRecord::zeroed()
+        packing: layer.packing,
     };
     for (slot, &id) in record.inputs.iter_mut().zip(&layer.inputs) {
         *slot = id as u32;

@@ -64,12 +64,10 @@ pub(super) enum Then {
     Stash = 100,
     /// `sums = aside + sums`, `second = aside − sums`.
     Combine = 104,
-    /// `second = sums`; the next run adds to the same sums.
-    Keep = 108,
     /// Sums end as codes, and so does the group.
-    Last = 112,
+    Last = 108,
     /// Sums end as codes; the next run adds to `second`, of the second row.
-    First = 128,
+    First = 124,
 }
 
 /// How sums end as codes: added to [`Then::Last`] and [`Then::First`].
@@ -102,17 +100,17 @@ pub(super) struct Step {
 
 impl Step {
     /// What follows, and in which style.
+    #[cfg_attr(arm_dsp, expect(dead_code, reason = "the assembly jumps by the number"))]
     pub(super) const fn then(&self) -> (Then, Style) {
-        let style = Style { relu: self.then & 8 != 0, one: self.then & 4 != 0 };
         let then = match self.then {
             96 => Then::Next,
             100 => Then::Stash,
             104 => Then::Combine,
-            108 => Then::Keep,
-            112..128 => Then::Last,
+            108..124 => Then::Last,
             _ => Then::First,
         };
-        (then, style)
+        let style = self.then - then as u32;
+        (then, Style { relu: style & 8 != 0, one: style & 4 != 0 })
     }
 }
 
@@ -163,8 +161,10 @@ impl Program {
     /// The same program in another style.
     pub(super) fn style(&mut self, style: Style) {
         for step in self.steps.iter_mut().take(self.len) {
-            if step.then >= Then::Last as u32 {
-                step.then = step.then & !12 | style.place();
+            if step.then >= Then::First as u32 {
+                step.then = Then::First as u32 + style.place();
+            } else if step.then >= Then::Last as u32 {
+                step.then = Then::Last as u32 + style.place();
             }
         }
     }
@@ -224,7 +224,7 @@ impl Slide<'_> {
             };
             reach = reach.max(step.x as usize + far);
         }
-        let one = usize::from(last.then & 4 != 0);
+        let one = usize::from(last.then.wrapping_sub(Then::Last as u32) & 4 != 0);
         let second = if firsts == 0 { 0 } else { self.second };
         let written = second + (self.count - 1) * self.step + 2 * self.groups - one;
         (Then::Last as u32..Then::First as u32).contains(&last.then)

@@ -14,7 +14,7 @@ pub(in crate::backend::cortex_m) fn slide(tiles: &mut Slide<'_>) {
     const {
         assert!(UNROLL == 8 && CELL == 16 && HEAD == 8 && PIXELS == 3);
         assert!(Run::One as u32 == 80 && Run::Column as u32 == 92);
-        assert!(Then::Next as u32 == 96 && Then::Last as u32 == 112 && Then::First as u32 == 128);
+        assert!(Then::Next as u32 == 96 && Then::Last as u32 == 108 && Then::First as u32 == 124);
     }
     if !tiles.fits() {
         return;
@@ -206,15 +206,14 @@ unsafe extern "C" fn slide_3x2(words: *const usize) {
         "microconv_label 22f, 96",
         "microconv_label 23f, 100",
         "microconv_label 24f, 104",
-        "microconv_label 29f, 108",
-        "microconv_label 25f, 112",
-        "microconv_label 26f, 116",
-        "microconv_label 27f, 120",
-        "microconv_label 28f, 124",
-        "microconv_label 35f, 128",
-        "microconv_label 36f, 132",
-        "microconv_label 37f, 136",
-        "microconv_label 38f, 140",
+        "microconv_label 25f, 108",
+        "microconv_label 26f, 112",
+        "microconv_label 27f, 116",
+        "microconv_label 28f, 120",
+        "microconv_label 35f, 124",
+        "microconv_label 36f, 128",
+        "microconv_label 37f, 132",
+        "microconv_label 38f, 136",
         "b 21f",
         // A tile has ended: r10 is where it would go on.
         "20:",
@@ -292,12 +291,6 @@ unsafe extern "C" fn slide_3x2(words: *const usize) {
         "str r12, [sp, #184]",
         "str lr, [sp, #188]",
         "ldr r9, [sp, #0]",
-        "microconv_step",
-        ".p2align 2",
-        "29:",
-        "add r10, sp, #168",
-        "ldr r9, [sp, #0]",
-        "stmia r10, {{r0-r5}}",
         "microconv_step",
         ".p2align 2",
         "25:",

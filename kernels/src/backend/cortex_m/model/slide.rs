@@ -42,7 +42,6 @@ fn one(tiles: &mut Slide<'_>, tile: usize, group: usize) {
                     }
                 }
             }
-            Then::Keep => second = sums,
             Then::Last | Then::First => {
                 finish(&sums, head, style, tiles.step, &mut tiles.out[out..]);
                 sums = second;
