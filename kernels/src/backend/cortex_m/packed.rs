@@ -13,7 +13,7 @@ use crate::view::{View, ViewMut};
 
 /// Forms by their number, from 1 on.
 const FORMS: [Form; crate::pack::LAST as usize] =
-    [Form::Rows, Form::Twice, Form::Segments, Form::Columns, Form::Patch];
+    [Form::Rows, Form::Twice, Form::Segments, Form::Columns, Form::Patch, Form::Double];
 
 /// The phases of a layer; `None` for groups, single taps and too many phases.
 const fn phases(geometry: &Geometry) -> Option<([Phase; PHASES], usize)> {

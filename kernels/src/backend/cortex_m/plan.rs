@@ -29,6 +29,8 @@ pub(super) enum Form {
     /// Planes of sums and differences of four rows, for two rows of outputs and three taps
     /// down: Winograd's F(2, 3), four products instead of six.
     Twice,
+    /// One output channel: the next row of outputs takes the place of the second.
+    Double,
     /// Windows copied to columns.
     Columns,
     /// The rows of windows as they stand in widened rows.
@@ -173,7 +175,8 @@ impl Plan {
     /// The form that takes the fewest cycles; `None` where a window falls into too many
     /// runs or rows are shorter than a tile.
     pub(super) fn new(phases: &[Phase], channels: [usize; 2], packed: bool) -> Option<Self> {
-        let forms = [Form::Patch, Form::Rows, Form::Twice, Form::Segments, Form::Columns];
+        use Form::{Columns, Double, Patch, Rows, Segments, Twice};
+        let forms = [Patch, Rows, Twice, Double, Segments, Columns];
         let (mut best, mut least) = (None, usize::MAX);
         for form in forms {
             let Some(plan) = Self::of(form, phases, channels, packed) else { continue };
@@ -231,7 +234,8 @@ impl Plan {
             }
             i += 1;
         }
-        if matches!(form, Form::Patch) && outputs == 1 {
+        let single = outputs == 1;
+        if matches!(form, Form::Patch) && single || matches!(form, Form::Double) && !single {
             return None;
         }
         let fit = WEIGHT_BYTES / (4 * plan.group);
@@ -262,6 +266,12 @@ impl Plan {
                 let few = columns.taps <= RUNS && SLOTS * columns.taps < STEPS;
                 let serves = few && thrice(rows) && columns.stride == 1 && rows.outputs > 1;
                 (serves, SLOTS * columns.taps * self.pairs * 2, SLOTS, cells)
+            }
+            Form::Double => {
+                let down = rows.taps + rows.stride;
+                let few = columns.taps <= RUNS && down * columns.taps < STEPS;
+                let serves = few && rows.step == 1 && rows.outputs > 1 && !rows.empty;
+                (serves, down * columns.taps * self.pairs * 2, down, cells)
             }
             Form::Patch => {
                 let serves = self.inputs == 1 && thrice(rows) && thrice(columns);
@@ -296,6 +306,9 @@ impl Plan {
             let across = columns.outputs.div_ceil(PIXELS) * self.groups;
             cycles += match self.form {
                 Form::Rows => across * (rows.taps * self.row_cycles(phase) + ENDING),
+                Form::Double => {
+                    across * ((rows.taps + rows.stride) * self.row_cycles(phase) + ENDING) / 2
+                }
                 Form::Twice => across * (2 * self.row_cycles(phase) + ENDING + 20),
                 Form::Segments => {
                     across * (ENDING + rows.taps * (RUN + 12 * self.pairs + self.pairs / 2))
@@ -352,7 +365,7 @@ impl Plan {
     /// Words of planes, or of the ring of widened rows.
     pub(super) const fn planes(&self) -> usize {
         match self.form {
-            Form::Rows => self.banks() * self.pairs * self.pitch(),
+            Form::Rows | Form::Double => self.banks() * self.pairs * self.pitch(),
             Form::Twice => self.pairs * self.pitch(),
             Form::Columns | Form::Segments => self.ring * self.row() / 2,
             Form::Patch => 2 * self.cells,
@@ -363,7 +376,7 @@ impl Plan {
     pub(super) const fn extra(&self) -> usize {
         match self.form {
             Form::Columns => COLUMN_TILES * PIXELS * self.pairs + 1,
-            Form::Rows => 0,
+            Form::Rows | Form::Double => 0,
             // An odd run of the last row reads one element more.
             Form::Segments => 1,
             Form::Twice | Form::Patch => (self.width * self.inputs).div_ceil(4),

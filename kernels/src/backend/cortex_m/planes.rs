@@ -39,6 +39,8 @@ struct Place {
     out: usize,
     step: usize,
     second: usize,
+    /// Distance of the two channels of a group; of two rows of [`Form::Double`].
+    other: usize,
 }
 
 impl Planes<'_> {
@@ -70,7 +72,7 @@ impl Planes<'_> {
         }
         let Some((planes, extra)) = scratch.split_at_mut_checked(plan.planes()) else { return };
         match (plan.form, self.phases) {
-            (Form::Rows, _) => self.rows(block, input, y, planes),
+            (Form::Rows | Form::Double, _) => self.rows(block, input, y, planes),
             (Form::Twice, [phase]) => self.twice(block, phase, input, y, [planes, extra]),
             (Form::Columns, [phase]) => self.columns(block, phase, input, y, [planes, extra]),
             (Form::Patch, [phase]) => self.patch(block, phase, input, y, [planes, extra]),
@@ -112,9 +114,10 @@ impl Planes<'_> {
         let span = self.span();
         let stride = self.phases.first().map_or(1, |phase| phase.rows.stride);
         let most = self.phases.iter().map(|phase| phase.rows.outputs).max().unwrap_or(0);
+        let double = plan.form == Form::Double;
         let mut program = Program::new();
         let mut next = 0;
-        for oy in 0..most {
+        for oy in (0..most).step_by(if double { 2 } else { 1 }) {
             let begin = oy * stride;
             for v in next.max(begin)..begin + plan.ring {
                 let planes = planes.get_mut(place(v)..).unwrap_or(&mut []);
@@ -135,7 +138,8 @@ impl Planes<'_> {
                 let above = begin + (rows.start - plan.start[0]) as usize;
                 let before = (phase.columns.start - plan.start[1]) as usize * CELL;
                 program.clear();
-                for ky in 0..rows.taps {
+                let down = if double { rows.taps + rows.stride } else { rows.taps };
+                for ky in 0..down {
                     let row = place(above + ky * rows.step) * 4 + before;
                     for run in runs.list() {
                         program.push(row + run.at, plan.pairs, run.run, Then::Next);
@@ -408,6 +412,7 @@ impl Planes<'_> {
                 out: done * outputs + block.first,
                 step: outputs,
                 second: 0,
+                other: 1,
             };
             self.tiles(block, &mut program, columns, &place, y);
             let first = done * outputs + block.first;
@@ -436,8 +441,14 @@ impl Planes<'_> {
             out: self.cell(phase, oy) * outputs + block.first,
             step: phase.columns.every * outputs,
             second: second * phase.rows.every * self.width * outputs,
+            other: match self.plan.form {
+                Form::Double if oy + 1 < phase.rows.outputs => phase.rows.every * self.width,
+                _ => 1,
+            },
         };
         self.tiles(block, program, planes, &place, y);
+        let double = self.plan.form == Form::Double && oy + 1 < phase.rows.outputs;
+        let second = if double { 1 } else { second };
         for oy in oy..=oy + second {
             self.codes(block, phase, oy, y);
         }
@@ -460,7 +471,7 @@ impl Planes<'_> {
         let plan = self.plan;
         let pairs = block.channels / 2;
         let odd = block.channels % 2;
-        for (skip, groups, one) in [(0, pairs, false), (pairs, odd, true)] {
+        for (skip, groups, one) in [(0, pairs, false), (pairs, odd, place.other == 1)] {
             if groups == 0 {
                 continue;
             }
@@ -478,6 +489,7 @@ impl Planes<'_> {
                 pixel: place.pixel,
                 step: place.step,
                 second: place.second,
+                other: place.other,
             });
         }
     }

@@ -195,6 +195,8 @@ pub(super) struct Slide<'a> {
     /// Outputs between pixels, and between the two rows.
     pub(super) step: usize,
     pub(super) second: usize,
+    /// Outputs between the two channels of a group; other than 1 for a single group only.
+    pub(super) other: usize,
 }
 
 impl Slide<'_> {
@@ -226,10 +228,11 @@ impl Slide<'_> {
         }
         let one = usize::from(last.then.wrapping_sub(Then::Last as u32) & 4 != 0);
         let second = if firsts == 0 { 0 } else { self.second };
-        let written = second + (self.count - 1) * self.step + 2 * self.groups - one;
+        let last_group = 2 * (self.groups - 1) + if one == 0 { self.other } else { 0 };
+        let written = second + (self.count - 1) * self.step + last_group + 1;
         (Then::Last as u32..Then::First as u32).contains(&last.then)
             && firsts < 2
-            && (one == 0 || self.groups == 1)
+            && (one == 0 && self.other == 1 || self.groups == 1)
             && self.group * 4 >= weights
             && self.weights.len() * 4 >= (self.groups - 1) * self.group * 4 + weights
             && reach + (self.count - PIXELS) * self.pixel <= self.x.len() * 4

@@ -20,7 +20,8 @@ pub(super) fn group(
 ) {
     let mut rest = words;
     for phase in phases {
-        let heads = [channel, channel + 1].map(|output| {
+        let both = if plan.form == Form::Double { [channel; 2] } else { [channel, channel + 1] };
+        let heads = both.map(|output| {
             let exists = output < weights.outputs;
             if exists { finish.head(output, phase.bias) } else { [0, 0, 0, 1] }
         });
@@ -31,6 +32,7 @@ pub(super) fn group(
             Form::Columns => 1,
             Form::Segments => phase.rows.taps,
             Form::Twice => SLOTS * phase.columns.taps,
+            Form::Double => (phase.rows.taps + phase.rows.stride) * phase.columns.taps,
             Form::Rows | Form::Patch => phase.rows.taps * phase.columns.taps,
         };
         let Some((words, more)) = rest.split_at_mut_checked(HEAD + taps * plan.pairs * 2) else {
@@ -72,6 +74,23 @@ fn planes(weights: &Weights<'_>, plan: &Plan, phase: &Phase, channel: usize, wor
                         let [g0, g1, g2] = rows.map(|taps| two(taps, pair, inputs));
                         let all = [g0 + g1 + g2, g0 - g1 + g2, 2 * g0, 2 * g2];
                         for (row, value) in all.into_iter().enumerate() {
+                            put(words, place + pair * len * 2 + row * per_row, value);
+                        }
+                    }
+                    continue;
+                }
+                if plan.form == Form::Double {
+                    // Rows of the input that the second row of outputs reads.
+                    let skip = output * rows.stride;
+                    for row in 0..rows.taps + rows.stride {
+                        let taps = match row.checked_sub(skip) {
+                            Some(ky) if ky < rows.taps => {
+                                weights.run(channel, [rows.weight_of(ky), kx], inputs)
+                            }
+                            _ => &[],
+                        };
+                        for pair in 0..plan.pairs {
+                            let value = 2 * two(taps, pair, inputs);
                             put(words, place + pair * len * 2 + row * per_row, value);
                         }
                     }

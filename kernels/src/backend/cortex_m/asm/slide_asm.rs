@@ -25,7 +25,7 @@ pub(in crate::backend::cortex_m) fn slide(tiles: &mut Slide<'_>) {
     let count = tiles.count.div_ceil(PIXELS);
     // What the last tile repeats.
     let again = count * PIXELS - tiles.count;
-    let words: [usize; 18] = [
+    let words: [usize; 19] = [
         tiles.program.steps().as_ptr() as usize,
         tiles.group * 4,
         tiles.step,
@@ -44,6 +44,7 @@ pub(in crate::backend::cortex_m) fn slide(tiles: &mut Slide<'_>) {
         entry(2),
         entry(3),
         tiles.pitch,
+        tiles.other,
     ];
     // SAFETY: `fits` has checked that the program ends with a finish and that everything that
     // it reads of `x` and `weights` and writes of `out`, for all tiles and groups, lies
@@ -57,7 +58,7 @@ pub(in crate::backend::cortex_m) fn slide(tiles: &mut Slide<'_>) {
 /// tile, 16 group, 20 outputs, 24 row, 28 groups left, 32 tiles left; as in `words`:
 /// 36 first step, 40 bytes of a group, 44 bytes between pixels, 48 between rows, 52 groups,
 /// 56 weights, 60 and 64 bytes of inputs and outputs between tiles, 68 and 72 those that the
-/// last tile goes back, 80 entries of the four runs; 96 what may follow a run, 144 sums put
+/// last tile goes back, 80 entries of the four runs; 96 what may follow a run, 140 outputs between channels, 144 sums put
 /// aside, 168 second sums.
 ///
 /// # Safety
@@ -133,8 +134,9 @@ unsafe extern "C" fn slide_3x2(words: *const usize) {
         "\\what r2",
         "microconv_store r0, r1, r2",
         ".if \\both",
+        "ldr r0, [sp, #140]",
         "ldmia r6, {{r11, r12, lr}}",
-        "add r9, r9, #1",
+        "add r9, r9, r0",
         "\\what r3",
         "\\what r4",
         "\\what r5",
@@ -188,7 +190,9 @@ unsafe extern "C" fn slide_3x2(words: *const usize) {
         "str r4, [sp, #12]",
         "str r5, [sp, #20]",
         "str r6, [sp, #32]",
-        "ldmia r0, {{r5-r9}}",
+        "ldmia r0!, {{r5-r9}}",
+        "ldr r1, [r0]",
+        "str r1, [sp, #140]",
         "movs r0, #0",
         "str r0, [sp, #24]",
         "adr.w r0, 31f",

@@ -43,7 +43,7 @@ fn one(tiles: &mut Slide<'_>, tile: usize, group: usize) {
                 }
             }
             Then::Last | Then::First => {
-                finish(&sums, head, style, tiles.step, &mut tiles.out[out..]);
+                finish(&sums, head, style, [tiles.step, tiles.other], &mut tiles.out[out..]);
                 sums = second;
                 out += tiles.second;
             }
@@ -70,7 +70,7 @@ fn multiply(sums: &mut Sums, tiles: &Slide<'_>, x: usize, run: Run, weights: &[i
     }
 }
 
-fn finish(sums: &Sums, head: &[i32], style: Style, step: usize, out: &mut [i8]) {
+fn finish(sums: &Sums, head: &[i32], style: Style, [step, other]: [usize; 2], out: &mut [i8]) {
     let channels = if style.one { 1 } else { 2 };
     for (channel, by) in head[2..].chunks_exact(3).take(channels).enumerate() {
         let [mantissa, offset, n] = [by[0], by[1], by[2]];
@@ -81,7 +81,7 @@ fn finish(sums: &Sums, head: &[i32], style: Style, step: usize, out: &mut [i8]) 
                 // Sums are even.
                 requantize(sum >> 1, mantissa, n, offset)
             };
-            out[pixel * step + channel] = code as i8;
+            out[pixel * step + channel * other] = code as i8;
         }
     }
 }
