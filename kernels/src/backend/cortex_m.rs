@@ -63,7 +63,7 @@ impl Kernels<i8> for CortexM {
         reduce::max(out, x);
     }
     fn reduce_sum(acc: &mut [i32], x: &[i8]) {
-        <Scalar as Kernels<i8>>::reduce_sum(acc, x);
+        reduce::sum(acc, x);
     }
     fn finish(out: &mut [i8], acc: &[i32], first: usize, how: &Requantize<'_>) {
         epilogue::requantize_all(out, acc, first, how);
@@ -110,6 +110,22 @@ impl Kernels<i8> for CortexM {
     }
     fn average_pool2d(op: &ops::AveragePool2d<i8>, x: View<'_, i8>, y: ViewMut<'_, i8>) {
         pool2d::average(op, x, y);
+    }
+    fn max_pool2d_with_indices<I: ops::WindowIndex>(
+        op: &ops::MaxPool2dWithIndices,
+        x: View<'_, i8>,
+        y: ViewMut<'_, i8>,
+        indices: &mut [I],
+    ) {
+        pool2d::max_with_indices(op, x, y, indices);
+    }
+    fn max_unpool2d<I: ops::WindowIndex>(
+        op: &ops::MaxUnpool2d<i8>,
+        x: View<'_, i8>,
+        indices: &[I],
+        y: ViewMut<'_, i8>,
+    ) {
+        pool2d::unpool(op, x, indices, y);
     }
     fn resize_nearest2d(op: &ops::ResizeNearest2d, x: View<'_, i8>, y: ViewMut<'_, i8>) {
         resize2d::nearest(op, x, y);

@@ -5,6 +5,9 @@ use crate::ops::arrange::AXES;
 use crate::ops::elementwise::{self, ADD_SHIFT, Binary, Kind8};
 use crate::quant::{Multiplier, multiply_by_quantized};
 
+/// Elements for which two tables are worth making.
+const TABULATED: usize = 1024;
+
 /// See [`Binary`]: sums of operands that lie alike take the short form where the
 /// shifts allow it.
 pub(super) fn binary(op: &Binary<i8>, a: &[i8], b: &[i8], y: &mut [i8]) {
@@ -15,11 +18,17 @@ pub(super) fn binary(op: &Binary<i8>, a: &[i8], b: &[i8], y: &mut [i8]) {
     let alike = op.broadcast.dims[..AXES].iter().product::<usize>() == y.len()
         && op.broadcast.a == op.broadcast.b
         && dense(&op.broadcast.dims, &op.broadcast.a);
-    let short = how.kind == Kind8::Add
+    let short = matches!(how.kind, Kind8::Add | Kind8::Sub)
         && by_a.shift <= 0
         && by_b.shift <= 0
         && (-31..=-1).contains(&how.output.shift);
     if !alike || !short {
+        return elementwise::binary(op, a, b, y);
+    }
+    if y.len() >= TABULATED {
+        return through_tables(op, a, b, y);
+    }
+    if how.kind != Kind8::Add {
         return elementwise::binary(op, a, b, y);
     }
     let [za, zb] = how.zero_points;
@@ -39,6 +48,28 @@ pub(super) fn binary(op: &Binary<i8>, a: &[i8], b: &[i8], y: &mut [i8]) {
         out_zero: how.zero_point,
     };
     insn::add_halves(a, b, &add, y);
+    clamp(y, how.min, how.max);
+}
+
+/// The sum, or the difference, of two tabulated operands.
+#[inline(never)]
+fn through_tables(op: &Binary<i8>, a: &[i8], b: &[i8], y: &mut [i8]) {
+    let how = &op.how;
+    let mut tables = [[0; 256]; 2];
+    let signs = [1, if how.kind == Kind8::Sub { -1 } else { 1 }];
+    let operands = how.multipliers.iter().zip(how.zero_points).zip(signs);
+    for (table, ((by, zero), sign)) in tables.iter_mut().zip(operands) {
+        for (byte, entry) in table.iter_mut().enumerate() {
+            let code = i32::from(byte as u8 as i8) - zero;
+            // Doubled, as the requantisation wants it; sums stay below 2^31.
+            *entry = 2 * sign * multiply_by_quantized(code << ADD_SHIFT, by.mantissa, by.shift);
+        }
+    }
+    let by = [how.output.mantissa, -how.output.shift, how.zero_point];
+    let done = insn::add_tables(&tables, a, b, by, y);
+    for ((y, &a), &b) in y.iter_mut().zip(a).zip(b).skip(done) {
+        *y = how.apply(a, b);
+    }
     clamp(y, how.min, how.max);
 }
 

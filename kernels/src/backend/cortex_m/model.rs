@@ -6,12 +6,14 @@ mod pairs;
 mod patch;
 mod planes;
 mod slide;
+mod tables;
 
 pub(super) use fused::{pool_3x3, upsampled_row};
 pub(super) use pairs::{pack_rows, two_rows};
 pub(super) use patch::patch;
 pub(super) use planes::{spread, twice};
 pub(super) use slide::slide;
+pub(super) use tables::add_tables;
 
 use super::elementwise::AddHalves;
 use super::tile::{Descriptor, PIXELS, SUMS, Segments};
@@ -215,6 +217,25 @@ pub(super) fn max_into(out: &mut [i8], x: &[i8]) {
     let count = out.len().min(x.len()) / 4 * 4;
     for (out, &x) in out[..count].iter_mut().zip(x) {
         *out = (*out).max(x);
+    }
+}
+
+/// `best[i] = x[i]` and `winners[i] = tap` where `x[i] > best[i]`, over the whole words of
+/// all; a rest is left alone.
+pub(super) fn max_index_into(best: &mut [i8], winners: &mut [u8], x: &[i8], tap: u8) {
+    let count = best.len().min(winners.len()).min(x.len()) / 4 * 4;
+    for ((best, winner), &x) in best[..count].iter_mut().zip(winners).zip(x) {
+        if x > *best {
+            (*best, *winner) = (x, tap);
+        }
+    }
+}
+
+/// `acc[i] += x[i]` over the whole words of `x`; a rest is left alone.
+pub(super) fn add_into(acc: &mut [i32], x: &[i8]) {
+    let count = acc.len().min(x.len()) / 4 * 4;
+    for (sum, &x) in acc[..count].iter_mut().zip(x) {
+        *sum = sum.wrapping_add(i32::from(x));
     }
 }
 

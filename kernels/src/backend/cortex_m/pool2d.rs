@@ -2,8 +2,9 @@
 
 use super::{CortexM, insn};
 use crate::backend::Kernels;
-use crate::ops::{self, AveragePool2d, MaxPool2d};
+use crate::ops::{self, AveragePool2d, MaxPool2d, MaxPool2dWithIndices, MaxUnpool2d, WindowIndex};
 use crate::view::{View, ViewMut};
+use crate::window::Axis;
 
 /// Sums of 256 bytes fit a 16-bit lane.
 const LANE_TAPS: usize = 256;
@@ -68,6 +69,98 @@ pub(super) fn average(op: &AveragePool2d<i8>, x: View<'_, i8>, mut y: ViewMut<'_
                 }
                 let count = rows.len() * columns.len();
                 <CortexM as Kernels<i8>>::average(out, &sum, count, op.bounds);
+            }
+        }
+    }
+}
+
+/// See [`MaxPool2dWithIndices`]: four channels at a time where an index is a byte.
+pub(super) fn max_with_indices<I: WindowIndex>(
+    op: &MaxPool2dWithIndices,
+    x: View<'_, i8>,
+    mut y: ViewMut<'_, i8>,
+    indices: &mut [I],
+) {
+    let g = &op.geometry;
+    let (input, output, window) = (g.input, g.output, &g.window);
+    if size_of::<I>() != 1 {
+        return ops::pool2d::max_with_indices(op, x, y, indices);
+    }
+    let winners: &mut [u8] = bytemuck::cast_slice_mut(indices);
+    let images = x.data().chunks_exact(input.image());
+    let outs = y.data_mut().chunks_exact_mut(output.image());
+    for ((image, out), winners) in images.zip(outs).zip(winners.chunks_exact_mut(output.image())) {
+        let pixels = out.chunks_exact_mut(output.c).zip(winners.chunks_exact_mut(output.c));
+        for (index, (best, winners)) in pixels.enumerate() {
+            let rows = window.rows.taps(index / output.w);
+            let columns = window.columns.taps(index % output.w);
+            let mut started = false;
+            for (iy, ky) in (rows.input..).zip(rows.first..rows.end) {
+                let at = (iy * input.w + columns.input) * input.c;
+                let run = image.get(at..at + columns.len() * input.c).unwrap_or(&[]);
+                for (cells, kx) in run.chunks_exact(input.c).zip(columns.first..) {
+                    let tap = (ky * window.columns.kernel + kx) as u8;
+                    if started {
+                        larger(best, winners, cells, tap);
+                    } else {
+                        best.copy_from_slice(cells);
+                        winners.fill(tap);
+                        started = true;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Keeps the larger of two cells and its tap, the earlier one of equals.
+fn larger(best: &mut [i8], winners: &mut [u8], cells: &[i8], tap: u8) {
+    insn::max_index_into(best, winners, cells, tap);
+    let whole = best.len() / 4 * 4;
+    let rest = best.iter_mut().zip(winners).zip(cells).skip(whole);
+    for ((best, winner), &x) in rest {
+        if x > *best {
+            (*best, *winner) = (x, tap);
+        }
+    }
+}
+
+/// Taps of an unpooled window whose offsets are tabulated.
+const UNPOOL_TAPS: usize = 16;
+
+/// See [`MaxUnpool2d`]: windows inside the map take their offsets from a table.
+pub(super) fn unpool<I: WindowIndex>(
+    op: &MaxUnpool2d<i8>,
+    x: View<'_, i8>,
+    indices: &[I],
+    mut y: ViewMut<'_, i8>,
+) {
+    let (pooled, map, window) = (op.pool.output, op.pool.input, &op.pool.window);
+    let inside =
+        |axis: &Axis| axis.pad == 0 && (axis.output - 1) * axis.stride + axis.kernel <= axis.input;
+    if window.taps() > UNPOOL_TAPS || !inside(&window.rows) || !inside(&window.columns) {
+        return ops::unpool2d::max_unpool(op, x, indices, y);
+    }
+    let mut offsets = [0; UNPOOL_TAPS];
+    for (tap, offset) in offsets.iter_mut().enumerate() {
+        let (ky, kx) = (tap / window.columns.kernel, tap % window.columns.kernel);
+        *offset = (ky * map.w + kx) * map.c;
+    }
+    let offsets = offsets.get(..window.taps()).unwrap_or(&[]);
+    y.data_mut().fill(op.zero);
+    let sources = x.data().chunks_exact(pooled.image()).zip(indices.chunks_exact(pooled.image()));
+    for ((values, indices), image) in sources.zip(y.data_mut().chunks_exact_mut(map.image())) {
+        let pixels = values.chunks_exact(pooled.c).zip(indices.chunks_exact(pooled.c));
+        for (index, (values, indices)) in pixels.enumerate() {
+            let (oy, ox) = (index / pooled.w, index % pooled.w);
+            let corner = (oy * window.rows.stride * map.w + ox * window.columns.stride) * map.c;
+            let cells = image.get_mut(corner..).unwrap_or(&mut []);
+            for (c, (&value, index)) in values.iter().zip(indices).enumerate() {
+                // A tap that the window does not have is ignored.
+                let offset = offsets.get(index.tap());
+                if let Some(cell) = offset.and_then(|&offset| cells.get_mut(offset + c)) {
+                    *cell = value;
+                }
             }
         }
     }

@@ -10,8 +10,8 @@ use crate::epilogue::Requantize;
 use crate::ops::elementwise::{Combine8, Kind8};
 use crate::ops::{
     AveragePool2d, Binary, Broadcast, Conv2d, Conv2dGeometry, Dense, DenseGeometry,
-    DepthwiseConv2d, MaxPool2d, Pool2dGeometry, Resize2dGeometry, ResizeNearest2d,
-    TransposedConv2d, TransposedConv2dGeometry,
+    DepthwiseConv2d, MaxPool2d, MaxPool2dWithIndices, MaxUnpool2d, Pool2dGeometry,
+    Resize2dGeometry, ResizeNearest2d, TransposedConv2d, TransposedConv2dGeometry,
 };
 use crate::pack::{self, Geometry, Packed};
 use crate::quant::Multiplier;
@@ -301,10 +301,71 @@ fn pools() {
 }
 
 #[test]
+fn pools_with_indices() {
+    for seed in 0..CASES {
+        let mut random = Random::new(seed);
+        let Some(window) = random.window(false) else { continue };
+        let Ok(g) = Pool2dGeometry::new(window, 2, random.channels()) else { continue };
+        let (pool, zero) = (MaxPool2dWithIndices::new(g).unwrap(), random.next() as i8);
+        let unpool = MaxUnpool2d::new(g, zero).unwrap();
+        // Few values, so that maxima are often equal; later taps that no window has.
+        let x: Vec<i8> = random.codes(g.input.count()).iter().map(|code| code >> 5).collect();
+        let codes = random.codes(g.output.count());
+        let foreign: Vec<u8> = codes.iter().map(|&code| code as u8 % 20).collect();
+        fn run<B: Backend>(
+            (pool, unpool): (&MaxPool2dWithIndices, &MaxUnpool2d<i8>),
+            x: &[i8],
+            foreign: &[u8],
+        ) -> (Vec<i8>, Vec<u8>, Vec<u16>) {
+            let g = *pool.geometry();
+            let (mut bytes, mut words) = (vec![0u8; foreign.len()], vec![0u16; foreign.len()]);
+            let x = View::new(g.input, x).unwrap();
+            let mut all = guarded(g.output.count(), 0, |y, _| {
+                pool.run_on::<B, i8, u16>(x, ViewMut::new(g.output, y).unwrap(), &mut words)
+                    .unwrap();
+            });
+            let best = guarded(g.output.count(), 0, |y, _| {
+                pool.run_on::<B, i8, u8>(x, ViewMut::new(g.output, y).unwrap(), &mut bytes)
+                    .unwrap();
+            });
+            for indices in [&bytes[..], foreign] {
+                all.extend(guarded(g.input.count(), 0, |y, _| {
+                    let best = View::new(g.output, &best).unwrap();
+                    let y = ViewMut::new(g.input, y).unwrap();
+                    unpool.run_on::<B, u8>(best, indices, y).unwrap();
+                }));
+            }
+            all.extend(best);
+            (all, bytes, words)
+        }
+        let operators = (&pool, &unpool);
+        let (ours, portable) =
+            (run::<CortexM>(operators, &x, &foreign), run::<Scalar>(operators, &x, &foreign));
+        assert_eq!(ours, portable, "{seed} {g:?}");
+    }
+}
+
+#[test]
+fn means() {
+    for seed in 0..CASES {
+        let mut random = Random::new(seed);
+        let (mut ours, count) = (vec![0; random.range(1, 70)], random.range(0, 80));
+        for sum in &mut ours {
+            *sum = random.next() as i32;
+        }
+        let (mut portable, x) = (ours.clone(), random.codes(count));
+        <CortexM as Kernels<i8>>::reduce_sum(&mut ours, &x);
+        <Scalar as Kernels<i8>>::reduce_sum(&mut portable, &x);
+        assert_eq!(ours, portable, "{seed}");
+    }
+}
+
+#[test]
 fn sums() {
     for seed in 0..CASES {
         let mut random = Random::new(seed);
-        let count = random.range(1, 40);
+        let count =
+            if random.range(0, 7) == 0 { random.range(700, 1300) } else { random.range(1, 40) };
         let dims = [1, 1, 1, 1, random.range(1, 3), count];
         let strides = [0, 0, 0, 0, if dims[4] == 1 { 0 } else { count }, 1];
         let b = if random.range(0, 3) == 0 { [0, 0, 0, 0, 0, 1] } else { strides };

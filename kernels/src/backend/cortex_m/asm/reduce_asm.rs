@@ -144,6 +144,88 @@ pub(in crate::backend::cortex_m) fn max_into(out: &mut [i8], x: &[i8]) {
     }
 }
 
+/// `best[i] = x[i]` and `winners[i] = tap` where `x[i] > best[i]`, over the whole words of
+/// all; a rest is left alone.
+#[inline(always)]
+pub(in crate::backend::cortex_m) fn max_index_into(
+    best: &mut [i8],
+    winners: &mut [u8],
+    x: &[i8],
+    tap: u8,
+) {
+    let words = best.len().min(winners.len()).min(x.len()) / 4;
+    if words == 0 {
+        return;
+    }
+    // SAFETY: reads `words` words of `x`, reads and writes as many of `best` and `winners`,
+    // by single loads and stores; both `sel` follow the flags of `ssub8`.
+    unsafe {
+        asm!(
+            "2:",
+            "ldr {a}, [{o}]",
+            "ldr {b}, [{x}], #4",
+            "ldr {w}, [{i}]",
+            "ssub8 {c}, {a}, {b}",
+            "sel {a}, {a}, {b}",
+            "sel {w}, {w}, {t}",
+            "str {a}, [{o}], #4",
+            "str {w}, [{i}], #4",
+            "subs {n}, {n}, #1",
+            "bne 2b",
+            x = inout(reg) x.as_ptr() => _,
+            o = inout(reg) best.as_mut_ptr() => _,
+            i = inout(reg) winners.as_mut_ptr() => _,
+            n = inout(reg) words => _,
+            t = in(reg) u32::from(tap) * 0x0101_0101,
+            a = out(reg) _,
+            b = out(reg) _,
+            c = out(reg) _,
+            w = out(reg) _,
+            options(nostack),
+        );
+    }
+}
+
+/// `acc[i] += x[i]` over the whole words of `x`; a rest is left alone.
+#[inline(always)]
+pub(in crate::backend::cortex_m) fn add_into(acc: &mut [i32], x: &[i8]) {
+    let words = acc.len().min(x.len()) / 4;
+    if words == 0 {
+        return;
+    }
+    // SAFETY: reads `words` words of `x`, reads and writes four times as many of `acc`, by
+    // single loads and stores.
+    unsafe {
+        asm!(
+            "2:",
+            "ldr {v}, [{x}], #4",
+            "ldr {a}, [{o}, #0]",
+            "ldr {b}, [{o}, #4]",
+            "ldr {c}, [{o}, #8]",
+            "ldr {d}, [{o}, #12]",
+            "sxtab {a}, {a}, {v}",
+            "sxtab {b}, {b}, {v}, ror #8",
+            "sxtab {c}, {c}, {v}, ror #16",
+            "sxtab {d}, {d}, {v}, ror #24",
+            "str {b}, [{o}, #4]",
+            "str {c}, [{o}, #8]",
+            "str {d}, [{o}, #12]",
+            "str {a}, [{o}], #16",
+            "subs {n}, {n}, #1",
+            "bne 2b",
+            x = inout(reg) x.as_ptr() => _,
+            o = inout(reg) acc.as_mut_ptr() => _,
+            n = inout(reg) words => _,
+            v = out(reg) _,
+            a = out(reg) _,
+            b = out(reg) _,
+            c = out(reg) _,
+            d = out(reg) _,
+            options(nostack),
+        );
+    }
+}
+
 /// One output row of a 2 × 2 max-pool of stride 2 over two rows of `channels`, a multiple of four.
 #[inline(always)]
 pub(in crate::backend::cortex_m) fn max_2x2(
@@ -221,36 +303,48 @@ pub(in crate::backend::cortex_m) fn sum_cells(
         return sums;
     }
     // SAFETY: reads a word every `pitch` bytes, the last of which ends inside `x`: in
-    // pairs, after the odd one.
+    // fours, then one by one.
     unsafe {
         asm!(
-            "lsrs {n}, {n}, #1",
-            "bcc 2f",
-            "ldr {a}, [{x}]",
-            "add {x}, {x}, {pitch}",
-            "sxtab16 {e}, {e}, {a}",
-            "sxtab16 {o}, {o}, {a}, ror #8",
+            "subs {n}, {n}, #4",
+            "blo 3f",
             "2:",
-            "cmp {n}, #0",
-            "beq 4f",
-            "3:",
             "ldr {a}, [{x}]",
             "ldr {b}, [{x}, {pitch}]",
-            "add {x}, {x}, {pitch}, lsl #1",
+            "ldr {c}, [{x}, {pitch}, lsl #1]",
+            "ldr {d}, [{x}, {pitches}]",
+            "add {x}, {x}, {pitch}, lsl #2",
             "sxtab16 {e}, {e}, {a}",
             "sxtab16 {o}, {o}, {a}, ror #8",
             "sxtab16 {e}, {e}, {b}",
             "sxtab16 {o}, {o}, {b}, ror #8",
-            "subs {n}, {n}, #1",
-            "bne 3b",
+            "sxtab16 {e}, {e}, {c}",
+            "sxtab16 {o}, {o}, {c}, ror #8",
+            "sxtab16 {e}, {e}, {d}",
+            "sxtab16 {o}, {o}, {d}, ror #8",
+            "subs {n}, {n}, #4",
+            "bhs 2b",
+            "3:",
+            "adds {n}, {n}, #4",
+            "beq 5f",
             "4:",
+            "ldr {a}, [{x}]",
+            "add {x}, {x}, {pitch}",
+            "sxtab16 {e}, {e}, {a}",
+            "sxtab16 {o}, {o}, {a}, ror #8",
+            "subs {n}, {n}, #1",
+            "bne 4b",
+            "5:",
             x = inout(reg) x.as_ptr() => _,
             n = inout(reg) count => _,
             pitch = in(reg) pitch,
+            pitches = in(reg) pitch * 3,
             e = inout(reg) even,
             o = inout(reg) odd,
             a = out(reg) _,
             b = out(reg) _,
+            c = out(reg) _,
+            d = out(reg) _,
             options(nostack, readonly),
         );
     }
