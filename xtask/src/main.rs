@@ -9,6 +9,7 @@ mod board;
 mod cycles;
 mod demo;
 mod firmware;
+mod miri;
 mod process;
 mod selftest;
 mod setup;
@@ -38,6 +39,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Counts executed instructions per layer on an emulated board.
     Cycles(cycles::Arguments),
+    /// Runs the kernels' unit tests under Miri (nightly Rust).
+    Miri,
     /// Formatting, lints, every test on the host, and the firmware on every emulated core.
     Test(test::Arguments),
 }
@@ -50,6 +53,8 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Cycles(arguments) => cycles::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Miri => miri::run(),
+        Command::Test => test::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

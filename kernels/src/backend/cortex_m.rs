@@ -69,7 +69,7 @@ impl Kernels<i8> for CortexM {
         epilogue::requantize_all(out, acc, first, how);
     }
     fn average(out: &mut [i8], sum: &[i32], count: usize, bounds: (i8, i8)) {
-        <Scalar as Kernels<i8>>::average(out, sum, count, bounds);
+        pool2d::mean(out, sum, count, bounds);
     }
     fn conv2d_scratch(op: &ops::Conv2dGeometry) -> usize {
         conv2d::scratch(op)

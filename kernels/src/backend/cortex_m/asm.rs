@@ -37,7 +37,9 @@ pub(super) use fused_asm::{pool_3x3, upsampled_row};
 pub(super) use pairs_asm::{pack_rows, two_rows};
 pub(super) use patch_asm::patch;
 pub(super) use planes_asm::{spread, twice};
-pub(super) use reduce_asm::{add_into, dot, dot4, max_2x2, max_index_into, max_into, sum_cells};
+pub(super) use reduce_asm::{
+    add_into, dot, dot4, max_2x2, max_index_2x2, max_index_into, max_into, sum_cells,
+};
 pub(super) use requantize_asm::{add_halves, requantize, requantize_pixels, requantize_run};
 pub(super) use slide_asm::slide;
 pub(super) use tables_asm::add_tables;

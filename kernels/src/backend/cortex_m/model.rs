@@ -249,6 +249,30 @@ pub(super) fn max_2x2(top: &[i8], bottom: &[i8], channels: usize, out: &mut [i8]
     }
 }
 
+/// [`max_2x2`] that remembers which tap of its window, 0 to 3, each maximum is: the first
+/// of equals.
+pub(super) fn max_index_2x2(
+    top: &[i8],
+    bottom: &[i8],
+    channels: usize,
+    out: &mut [i8],
+    winners: &mut [u8],
+) {
+    let cells = top.chunks_exact(2 * channels).zip(bottom.chunks_exact(2 * channels));
+    let outs = out.chunks_exact_mut(channels).zip(winners.chunks_exact_mut(channels));
+    for ((out, winners), (top, bottom)) in outs.zip(cells) {
+        for (c, (out, winner)) in out.iter_mut().zip(winners).enumerate() {
+            let taps = [top[c], top[c + channels], bottom[c], bottom[c + channels]];
+            (*out, *winner) = (taps[0], 0);
+            for (&x, tap) in taps.iter().zip(0..) {
+                if x > *out {
+                    (*out, *winner) = (x, tap);
+                }
+            }
+        }
+    }
+}
+
 /// Adds four channels of `count` cells that lie `pitch` apart: bytes 0 and 2 to the
 /// halves of the first sum, 1 and 3 to those of the second.
 pub(super) fn sum_cells(sums: [u32; 2], x: &[i8], pitch: usize, count: usize) -> [u32; 2] {

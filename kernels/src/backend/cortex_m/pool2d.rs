@@ -1,20 +1,28 @@
 //! Pooling.
 
 use super::{CortexM, insn};
-use crate::backend::Kernels;
-use crate::ops::{self, AveragePool2d, MaxPool2d, MaxPool2dWithIndices, MaxUnpool2d, WindowIndex};
+use crate::backend::{Kernels, Scalar};
+use crate::ops::{
+    self, AveragePool2d, MaxPool2d, MaxPool2dWithIndices, MaxUnpool2d, Pool2dGeometry, WindowIndex,
+};
 use crate::view::{View, ViewMut};
 use crate::window::Axis;
 
-/// Sums of 256 bytes fit a 16-bit lane.
-const LANE_TAPS: usize = 256;
+/// Windows whose taps are summed in 16-bit lanes: 256 bytes fit; below the least, summing
+/// whole cells is faster.
+const LANE_TAPS: core::ops::RangeInclusive<usize> = 8..=256;
+
+/// Whether the windows are 2 × 2 cells of whole words, side by side.
+fn two_by_two(g: &Pool2dGeometry) -> bool {
+    let axes = [&g.window.rows, &g.window.columns];
+    let pairs = axes.iter().all(|axis| axis.kernel == 2 && axis.stride == 2 && axis.is_unpadded());
+    pairs && g.input.c.is_multiple_of(4)
+}
 
 /// See [`MaxPool2d`]: 2 × 2 windows by rows, others by cells.
 pub(super) fn max(op: &MaxPool2d<i8>, x: View<'_, i8>, mut y: ViewMut<'_, i8>) {
     let g = &op.geometry;
-    let axes = [&g.window.rows, &g.window.columns];
-    let pairs = axes.iter().all(|axis| axis.kernel == 2 && axis.stride == 2 && axis.is_unpadded());
-    if !pairs || !g.input.c.is_multiple_of(4) || op.bounds != (i8::MIN, i8::MAX) {
+    if !two_by_two(g) || op.bounds != (i8::MIN, i8::MAX) {
         return ops::pool2d::max::<i8, CortexM>(op, x, y);
     }
     let images = x.data().chunks_exact(g.input.image());
@@ -31,7 +39,7 @@ pub(super) fn max(op: &MaxPool2d<i8>, x: View<'_, i8>, mut y: ViewMut<'_, i8>) {
 pub(super) fn average(op: &AveragePool2d<i8>, x: View<'_, i8>, mut y: ViewMut<'_, i8>) {
     let g = &op.geometry;
     let (input, output, window) = (g.input, g.output, &g.window);
-    if window.taps() > LANE_TAPS {
+    if !LANE_TAPS.contains(&window.taps()) {
         return ops::pool2d::average::<i8, CortexM>(op, x, y);
     }
     let images = x.data().chunks_exact(input.image());
@@ -68,9 +76,22 @@ pub(super) fn average(op: &AveragePool2d<i8>, x: View<'_, i8>, mut y: ViewMut<'_
                     }
                 }
                 let count = rows.len() * columns.len();
-                <CortexM as Kernels<i8>>::average(out, &sum, count, op.bounds);
+                mean(out, &sum, count, op.bounds);
             }
         }
+    }
+}
+
+/// `sum / count` to nearest, ties away from zero, clamped; powers of two by a shift.
+pub(super) fn mean(out: &mut [i8], sum: &[i32], count: usize, (min, max): (i8, i8)) {
+    if !count.is_power_of_two() || count == 1 {
+        return <Scalar as Kernels<i8>>::average(out, sum, count, (min, max));
+    }
+    let (half, shift) = ((count / 2) as i32, count.trailing_zeros());
+    for (out, &sum) in out.iter_mut().zip(sum) {
+        // A tie rounds down by itself; below zero that is away from it, so one less is added.
+        let code = sum.wrapping_add(half + (sum >> 31)) >> shift;
+        *out = code.min(i32::from(max)).max(i32::from(min)) as i8;
     }
 }
 
@@ -90,6 +111,16 @@ pub(super) fn max_with_indices<I: WindowIndex>(
     let images = x.data().chunks_exact(input.image());
     let outs = y.data_mut().chunks_exact_mut(output.image());
     for ((image, out), winners) in images.zip(outs).zip(winners.chunks_exact_mut(output.image())) {
+        if two_by_two(g) {
+            let rows = image.chunks_exact(2 * input.row());
+            let outs = out.chunks_exact_mut(output.row());
+            let outs = outs.zip(winners.chunks_exact_mut(output.row()));
+            for (rows, (out, winners)) in rows.zip(outs) {
+                let (top, bottom) = rows.split_at(input.row());
+                insn::max_index_2x2(top, bottom, input.c, out, winners);
+            }
+            continue;
+        }
         let pixels = out.chunks_exact_mut(output.c).zip(winners.chunks_exact_mut(output.c));
         for (index, (best, winners)) in pixels.enumerate() {
             let rows = window.rows.taps(index / output.w);

@@ -304,7 +304,13 @@ fn pools() {
 fn pools_with_indices() {
     for seed in 0..CASES {
         let mut random = Random::new(seed);
-        let Some(window) = random.window(false) else { continue };
+        let window = if random.range(0, 3) == 0 {
+            let (h, w) = (random.range(2, 9), random.range(2, 9));
+            Window2d::new(2, 2).stride(2, 2).over(h, w).ok()
+        } else {
+            random.window(false)
+        };
+        let Some(window) = window else { continue };
         let Ok(g) = Pool2dGeometry::new(window, 2, random.channels()) else { continue };
         let (pool, zero) = (MaxPool2dWithIndices::new(g).unwrap(), random.next() as i8);
         let unpool = MaxUnpool2d::new(g, zero).unwrap();

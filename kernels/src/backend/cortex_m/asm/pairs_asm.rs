@@ -85,37 +85,30 @@ pub(in crate::backend::cortex_m) fn two_rows(
     if !fits {
         return;
     }
-    let run = |first: usize, pairs: usize, out: *mut i8| {
-        let upper = planes[0].as_ptr().wrapping_add(first * CHANNELS);
-        let words: [usize; 11] = [
-            upper.wrapping_add(pairs * 2 * CHANNELS) as usize,
-            weights.as_ptr().wrapping_add(CHANNELS * WORDS) as usize,
-            pairs * 32 - 4,
-            (pairs * 2 * step).wrapping_sub(1),
-            zero_point as usize,
-            row,
-            step,
-            upper as usize,
-            planes[1].as_ptr().wrapping_add(first * CHANNELS) as usize,
-            weights.as_ptr() as usize,
-            out.wrapping_add(first * step) as usize,
-        ];
-        // SAFETY: `2 · pairs` columns from `first` on are at most `columns`, for which planes,
-        // weights and outputs were checked to lie in their slices.
-        unsafe { two_rows_of_four(words.as_ptr()) }
-    };
     let pairs = columns / 2;
-    run(0, pairs, out.as_mut_ptr());
-    if columns % 2 != 0 {
-        // Its first column once more.
-        run(columns - 2, 1, out.as_mut_ptr());
-    }
+    let words: [usize; 12] = [
+        planes[0].as_ptr().wrapping_add(pairs * 2 * CHANNELS) as usize,
+        weights.as_ptr().wrapping_add(CHANNELS * WORDS) as usize,
+        columns * 16 - 4,
+        (columns * step).wrapping_sub(1),
+        zero_point as usize,
+        row,
+        step,
+        columns % 2,
+        planes[0].as_ptr() as usize,
+        planes[1].as_ptr() as usize,
+        weights.as_ptr() as usize,
+        out.as_mut_ptr() as usize,
+    ];
+    // SAFETY: planes, weights and outputs of all columns were checked to lie in their slices.
+    unsafe { two_rows_of_four(words.as_ptr()) }
 }
 
 /// r0–r3 sums of two columns, each upper and lower row, r4–r7 inputs of two columns, r8 r9
 /// weights, r10 r11 planes, r12 weights of the channel, lr output. On the stack, in words:
 /// end of the upper plane, end of the weights, bytes back to the next channel in the planes
-/// and in the output, zero point, bytes between rows and between columns of the output.
+/// and in the output, zero point, bytes between rows and between columns of the output,
+/// whether a single column follows the pairs.
 ///
 /// # Safety
 /// `words` are those of [`two_rows`].
@@ -139,10 +132,10 @@ unsafe extern "C" fn two_rows_of_four(words: *const usize) {
         "ssat \\x, #8, \\x",
         ".endm",
         "push {{r4-r11, lr}}",
-        "sub sp, sp, #28",
-        "ldmia r0!, {{r1-r7}}",
-        "mov r8, sp",
-        "stmia r8, {{r1-r7}}",
+        "sub sp, sp, #32",
+        "ldmia r0!, {{r1-r8}}",
+        "mov r9, sp",
+        "stmia r9, {{r1-r8}}",
         "ldmia r0, {{r10, r11, r12, lr}}",
         "2:",
         // Two columns, sums doubled.
@@ -192,7 +185,42 @@ unsafe extern "C" fn two_rows_of_four(words: *const usize) {
         "cmp r10, r9",
         "add lr, r4, r8",
         "bne.w 2b",
+        "ldr r0, [sp, #28]",
+        "cmp r0, #0",
+        "beq 3f",
+        // The last column.
+        "ldr r8, [r12, #0]",
+        "ldr r9, [r12, #4]",
+        "ldr r1, [r12, #24]",
+        "ldr r4, [r10, #0]",
+        "ldr r5, [r11, #0]",
+        "ldr r6, [r10, #16]!",
+        "ldr r7, [r11, #16]!",
+        "smlad r0, r4, r8, r1",
+        "smlatb r1, r4, r8, r1",
+        "smlabt r0, r5, r9, r0",
+        "smlad r1, r5, r9, r1",
+        "ldr r8, [r12, #8]",
+        "ldr r9, [r12, #12]",
+        "ldr r4, [r10, #16]",
+        "ldr r5, [r11, #16]",
+        "microconv_column r0, r1, r6, r7",
+        "ldr r8, [r12, #16]",
+        "ldr r9, [r12, #20]",
+        "microconv_column r0, r1, r4, r5",
+        "ldr r4, [r12, #28]",
+        "ldr r5, [r12, #32]",
+        "ldr r6, [sp, #16]",
+        "ldr r7, [sp, #20]",
+        "ldr r8, [sp, #24]",
+        "ldr r9, [sp, #0]",
+        "microconv_round r1",
+        "microconv_round r0",
+        "strb r1, [lr, r7]",
+        "strb r0, [lr]",
+        "add lr, lr, r8",
         // The next channel.
+        "3:",
         "ldr r0, [sp, #8]",
         "ldr r1, [sp, #12]",
         "ldr r2, [sp, #4]",
@@ -204,7 +232,7 @@ unsafe extern "C" fn two_rows_of_four(words: *const usize) {
         "sub lr, lr, r1",
         "cmp r12, r2",
         "bne.w 2b",
-        "add sp, sp, #28",
+        "add sp, sp, #32",
         "pop {{r4-r11, pc}}",
         ".purgem microconv_column",
         ".purgem microconv_round",

@@ -289,6 +289,91 @@ pub(in crate::backend::cortex_m) fn max_2x2(
     if words.is_multiple_of(4) { turns!(4) } else { turns!(1) }
 }
 
+/// [`max_2x2`] that remembers which tap of its window, 0 to 3, each maximum is: the first
+/// of equals.
+#[inline(always)]
+pub(in crate::backend::cortex_m) fn max_index_2x2(
+    top: &[i8],
+    bottom: &[i8],
+    channels: usize,
+    out: &mut [i8],
+    winners: &mut [u8],
+) {
+    let words = channels / 4;
+    let pixels = out.len().min(winners.len()) / (words * 4).max(1);
+    let read = pixels * words * 8;
+    if words == 0 || pixels == 0 || top.len() < read || bottom.len() < read {
+        return;
+    }
+    let arguments: [usize; 7] = [
+        pixels,
+        top.as_ptr() as usize,
+        bottom.as_ptr() as usize,
+        out.as_mut_ptr() as usize,
+        winners.as_mut_ptr() as usize,
+        words * 4,
+        0x0101_0101,
+    ];
+    // SAFETY: each of `pixels` turns reads two cells of `words` words from both rows, `read`
+    // bytes in all, and writes one cell of `out` and of `winners`.
+    unsafe { max_index_cells(arguments.as_ptr()) }
+}
+
+/// r0 and r1 rows, r2 maxima, r3 winners, r4 bytes of a cell, r5 bytes left of it, r6–r9
+/// taps, of which r7 and r9 become winners, r10 differences, r11 r12 lr the taps 1, 2 and 3
+/// in every byte. On the stack the pixels left.
+///
+/// # Safety
+/// The arguments are those of [`max_index_2x2`].
+#[unsafe(naked)]
+unsafe extern "C" fn max_index_cells(arguments: *const usize) {
+    naked_asm!(
+        cpu!(),
+        "push {{r4-r11, lr}}",
+        "ldr r1, [r0], #4",
+        "push {{r1}}",
+        "ldmia r0, {{r5-r10}}",
+        "mov r0, r5",
+        "mov r1, r6",
+        "mov r2, r7",
+        "mov r3, r8",
+        "mov r4, r9",
+        "mov r11, r10",
+        "lsl r12, r11, #1",
+        "add lr, r11, r12",
+        "2:",
+        "mov r5, r4",
+        "3:",
+        "ldr r7, [r0, r4]",
+        "ldr r9, [r1, r4]",
+        "ldr r6, [r0], #4",
+        "ldr r8, [r1], #4",
+        // Of a pair the second wins where the first is smaller.
+        "ssub8 r10, r6, r7",
+        "sel r6, r6, r7",
+        "mov.w r7, #0",
+        "sel r7, r7, r11",
+        "ssub8 r10, r8, r9",
+        "sel r8, r8, r9",
+        "sel r9, r12, lr",
+        "ssub8 r10, r6, r8",
+        "sel r6, r6, r8",
+        "sel r7, r7, r9",
+        "str r6, [r2], #4",
+        "str r7, [r3], #4",
+        "subs r5, r5, #4",
+        "bne 3b",
+        "ldr r5, [sp]",
+        "add r0, r0, r4",
+        "add r1, r1, r4",
+        "subs r5, r5, #1",
+        "str r5, [sp]",
+        "bne 2b",
+        "pop {{r1}}",
+        "pop {{r4-r11, pc}}",
+    )
+}
+
 /// Adds four channels of `count` cells that lie `pitch` apart: bytes 0 and 2 to the
 /// halves of the first sum, 1 and 3 to those of the second.
 #[inline(always)]
