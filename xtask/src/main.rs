@@ -52,9 +52,8 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Cycles(arguments) => cycles::run(&arguments),
-        Command::Test(arguments) => test::run(&arguments),
         Command::Miri => miri::run(),
-        Command::Test => test::run(),
+        Command::Test(arguments) => test::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
