@@ -1,7 +1,9 @@
 //! `i8`: pairs of 16-bit products in 32-bit lanes, exact.
 
+mod binary;
 mod channels;
 mod conv;
+mod dense;
 mod depthwise;
 mod finish;
 mod lanes;
@@ -61,6 +63,15 @@ impl Kernels<i8> for Wide {
         scratch: &mut [u8],
     ) {
         conv::transposed_conv2d(op, x, y, scratch);
+    }
+    fn dense_scratch(op: &ops::DenseGeometry) -> usize {
+        dense::scratch(op)
+    }
+    fn dense(op: &ops::Dense<'_, i8>, x: &[i8], y: &mut [i8], scratch: &mut [u8]) {
+        dense::run(op, x, y, scratch);
+    }
+    fn binary(op: &ops::Binary<i8>, a: &[i8], b: &[i8], y: &mut [i8]) {
+        binary::run(op, a, b, y);
     }
     fn max_pool2d(op: &ops::MaxPool2d<i8>, x: View<'_, i8>, y: ViewMut<'_, i8>) {
         pool2d::max(op, x, y);

@@ -10,6 +10,7 @@ use wide::i32x8;
 use super::finish::{PARAM_WORDS, Params, Store};
 use super::lanes::{self, Words};
 use super::line::Line;
+use crate::backend::Wide;
 use crate::ops::{self, Conv2dGeometry, DepthwiseConv2d};
 use crate::view::{View, ViewMut};
 
@@ -61,10 +62,11 @@ pub(super) fn run(
 ) {
     let g = &op.geometry;
     let layout = Layout::new(g);
-    let (_, words, _) = bytemuck::pod_align_to_mut::<u8, u32>(scratch);
-    if words.len() < layout.params + layout.weights + layout.rows {
-        return;
+    let needed = 4 * (layout.params + layout.weights + layout.rows);
+    if scratch.len() < needed + scratch.as_ptr().align_offset(4) {
+        return ops::depthwise_conv2d::run::<i8, Wide>(op, x, y, scratch);
     }
+    let (_, words, _) = bytemuck::pod_align_to_mut::<u8, u32>(scratch);
     let (params, rest) = words.split_at_mut(layout.params);
     let (weights, rest) = rest.split_at_mut(layout.weights);
     let rows = &mut rest[..layout.rows];

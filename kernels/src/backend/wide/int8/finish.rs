@@ -53,7 +53,7 @@ impl Params {
 
     /// Sums multiplied and doubly rounded; every lane has a right shift unless `general`.
     #[inline(always)]
-    fn scale(&self, sum: i32x8, general: bool) -> i32x8 {
+    pub(super) fn scale(&self, sum: i32x8, general: bool) -> i32x8 {
         if !general {
             return round(doubling_high(sum, self.mantissa), self.right);
         }
