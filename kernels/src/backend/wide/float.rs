@@ -5,12 +5,15 @@ mod conv2d;
 mod dense;
 mod depthwise_conv2d;
 mod dot;
+mod elementwise;
 mod flat;
 mod line;
 mod linear;
+mod mac;
 mod pack;
 mod pool2d;
 mod resize2d;
+mod softmax;
 mod tile;
 mod transposed_conv2d;
 mod vector;
@@ -23,7 +26,7 @@ use crate::view::{View, ViewMut};
 
 impl Kernels<f32> for Wide {
     fn mac(acc: &mut [f32], x: &[f32], weights: &[f32], stride: usize) {
-        <Scalar as Kernels<f32>>::mac(acc, x, weights, stride);
+        mac::f32(acc, x, weights, stride);
     }
     fn depthwise(acc: &mut [f32], x: &[f32], weights: &[f32]) {
         <Scalar as Kernels<f32>>::depthwise(acc, x, weights);
@@ -92,5 +95,14 @@ impl Kernels<f32> for Wide {
     }
     fn resize_nearest2d(op: &ops::ResizeNearest2d, x: View<'_, f32>, y: ViewMut<'_, f32>) {
         resize2d::nearest(op, x, y);
+    }
+    fn unary(op: &ops::elementwise::FloatUnary, y: &mut [f32]) {
+        activation::unary(op, y);
+    }
+    fn binary(op: &ops::Binary<f32>, a: &[f32], b: &[f32], y: &mut [f32]) {
+        elementwise::binary(op, a, b, y);
+    }
+    fn softmax(op: &ops::Softmax<'_, f32>, x: &[f32], y: &mut [f32]) {
+        softmax::run(op, x, y);
     }
 }

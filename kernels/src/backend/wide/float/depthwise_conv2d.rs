@@ -7,7 +7,7 @@ use crate::view::{View, ViewMut};
 use crate::window::Taps;
 
 /// Pixels of a tile.
-const PIXELS: usize = 4;
+const PIXELS: usize = 3;
 
 /// See [`DepthwiseConv2d`]; a depth multiplier takes the portable form.
 #[inline(never)]
@@ -52,7 +52,6 @@ impl Row<'_, '_> {
             let columns = axis.taps(ox);
             let out = line.get_mut(ox * g.output.c..).unwrap_or(&mut []);
             match count {
-                4 => self.pixels::<4>(columns, out),
                 3 => self.pixels::<3>(columns, out),
                 2 => self.pixels::<2>(columns, out),
                 _ => self.pixels::<1>(columns, out),
@@ -66,65 +65,91 @@ impl Row<'_, '_> {
         let channels = self.op.geometry.output.c;
         let mut first = 0;
         while first < channels {
-            if channels - first >= 2 * LANES {
-                self.tile::<P, 2>(first, columns, out);
-                first += 2 * LANES;
-            } else {
-                self.tile::<P, 1>(first, columns, out);
-                first += LANES;
+            match channels - first {
+                32.. => first += self.tile::<P, 4>(first, columns, out),
+                16.. => first += self.tile::<P, 2>(first, columns, out),
+                8.. => first += self.tile::<P, 1>(first, columns, out),
+                _ => return self.tail::<P>(first, columns, out),
             }
         }
     }
 
+    /// Places of a tap, in the weights and for pixel 0 in the image.
     #[inline(always)]
-    fn tile<const P: usize, const N: usize>(&self, first: usize, columns: Taps, out: &mut [f32]) {
+    fn places(&self, first: usize, columns: Taps, [ky, kx]: [usize; 2]) -> [usize; 2] {
         let g = &self.op.geometry;
         let (channels, window) = (g.output.c, &g.window);
-        let lanes = (channels - first).min(N * LANES);
+        let iy = self.rows.input + (ky - self.rows.first) * window.rows.dilation;
+        let ix = columns.input + (kx - columns.first) * window.columns.dilation;
+        let weight = (ky * window.columns.kernel + kx) * channels + first;
+        [weight, (iy * g.input.w + ix) * channels + first]
+    }
+
+    /// `N` vectors of channels from `first` on; returns how many channels they are.
+    #[inline(never)]
+    fn tile<const P: usize, const N: usize>(
+        &self,
+        first: usize,
+        columns: Taps,
+        out: &mut [f32],
+    ) -> usize {
+        let taken = N * LANES;
+        let g = &self.op.geometry;
+        let channels = g.output.c;
+        let step = g.window.columns.stride * channels;
         let bias = self.op.epilogue.bias.get(first..).unwrap_or(&[]);
+        let Some(bias) = bias.as_chunks().0.first_chunk::<N>() else { return taken };
         let mut acc = [[V::ZERO; N]; P];
         for sums in &mut acc {
-            for (n, sum) in sums.iter_mut().enumerate() {
-                *sum = load(bias.get(n * LANES..).unwrap_or(&[]));
+            for (sum, &bias) in sums.iter_mut().zip(bias) {
+                *sum = V::new(bias);
             }
         }
-        let step = window.columns.stride * channels;
         for ky in self.rows.first..self.rows.end {
-            let iy = self.rows.input + (ky - self.rows.first) * window.rows.dilation;
             for kx in columns.first..columns.end {
-                let ix = columns.input + (kx - columns.first) * window.columns.dilation;
-                let weight = (ky * window.columns.kernel + kx) * channels + first;
-                let at = (iy * g.input.w + ix) * channels + first;
-                let weights = self.op.weights.get(weight..weight + lanes).unwrap_or(&[]);
-                if lanes == N * LANES {
-                    let Some(weights) = weights.as_chunks().0.first_chunk::<N>() else { return };
-                    let w = weights.map(V::new);
-                    for (p, sums) in acc.iter_mut().enumerate() {
-                        let at = at + p * step;
-                        let x = self.image.get(at..at + N * LANES).unwrap_or(&[]);
-                        let Some(x) = x.as_chunks().0.first_chunk::<N>() else { return };
-                        for ((sum, &x), w) in sums.iter_mut().zip(x).zip(w) {
-                            *sum = V::new(x).mul_add(w, *sum);
-                        }
-                    }
-                } else {
-                    let w = load(weights);
-                    for (p, sums) in acc.iter_mut().enumerate() {
-                        let at = at + p * step;
-                        let x = load(self.image.get(at..at + lanes).unwrap_or(&[]));
-                        for sum in sums {
-                            *sum = x.mul_add(w, *sum);
-                        }
+                let [weight, at] = self.places(first, columns, [ky, kx]);
+                let Some(w) = self.op.weights.get(weight..weight + N * LANES) else { return taken };
+                let Some(x) = self.image.get(at..) else { return taken };
+                for (p, sums) in acc.iter_mut().enumerate() {
+                    let Some(x) = x.get(p * step..p * step + N * LANES) else { return taken };
+                    let products = x.as_chunks().0.iter().zip(w.as_chunks().0);
+                    for (sum, (&x, &w)) in sums.iter_mut().zip(products) {
+                        *sum = V::new(x).mul_add(V::new(w), *sum);
                     }
                 }
             }
         }
         for (p, sums) in acc.iter().enumerate() {
             let at = p * channels + first;
-            let out = out.get_mut(at..at + lanes).unwrap_or(&mut []);
-            for (out, &sum) in out.chunks_mut(LANES).zip(sums) {
-                store(self.bounds.clamp(sum), out);
+            let Some(out) = out.get_mut(at..at + N * LANES) else { return taken };
+            for (out, &sum) in out.as_chunks_mut().0.iter_mut().zip(sums) {
+                *out = self.bounds.clamp(sum).to_array();
             }
+        }
+        taken
+    }
+
+    /// The last channels, fewer than a vector.
+    #[inline(never)]
+    fn tail<const P: usize>(&self, first: usize, columns: Taps, out: &mut [f32]) {
+        let g = &self.op.geometry;
+        let lanes = g.output.c - first;
+        let step = g.window.columns.stride * g.output.c;
+        let mut acc = [load(self.op.epilogue.bias.get(first..).unwrap_or(&[])); P];
+        for ky in self.rows.first..self.rows.end {
+            for kx in columns.first..columns.end {
+                let [weight, at] = self.places(first, columns, [ky, kx]);
+                let w = load(self.op.weights.get(weight..weight + lanes).unwrap_or(&[]));
+                for (p, sum) in acc.iter_mut().enumerate() {
+                    let at = at + p * step;
+                    let x = load(self.image.get(at..at + lanes).unwrap_or(&[]));
+                    *sum = x.mul_add(w, *sum);
+                }
+            }
+        }
+        for (p, &sum) in acc.iter().enumerate() {
+            let at = p * g.output.c + first;
+            store(self.bounds.clamp(sum), out.get_mut(at..at + lanes).unwrap_or(&mut []));
         }
     }
 }

@@ -22,16 +22,36 @@ pub(super) fn pack(weights: &[f32], pitch: usize, outputs: usize, packed: &mut [
 
 /// `count` pixels of a row from `first` on.
 pub(super) fn run(row: &Row<'_>, first: usize, count: usize, y: &mut [f32]) {
-    let tile = match row.channels {
-        1 => tiles::<8, 1>,
-        2 => tiles::<4, 2>,
-        3 => tiles::<2, 3>,
-        _ => tiles::<2, 4>,
-    };
-    tile(row, first, count, y);
+    match (row.len / LANES, row.step) {
+        (3, 8) => run_of::<3, 8>(row, first, count, y),
+        (6, 16) => run_of::<6, 16>(row, first, count, y),
+        (12, 32) => run_of::<12, 32>(row, first, count, y),
+        _ => run_of::<0, 0>(row, first, count, y),
+    }
 }
 
-fn tiles<const P: usize, const O: usize>(row: &Row<'_>, first: usize, count: usize, y: &mut [f32]) {
+fn run_of<const LEN: usize, const STEP: usize>(
+    row: &Row<'_>,
+    first: usize,
+    count: usize,
+    y: &mut [f32],
+) {
+    let tiles = match row.channels {
+        1 => tiles::<8, 1, LEN, STEP>,
+        2 => tiles::<4, 2, LEN, STEP>,
+        3 => tiles::<2, 3, LEN, STEP>,
+        _ => tiles::<2, 4, LEN, STEP>,
+    };
+    tiles(row, first, count, y);
+}
+
+#[inline(never)]
+fn tiles<const P: usize, const O: usize, const LEN: usize, const STEP: usize>(
+    row: &Row<'_>,
+    first: usize,
+    count: usize,
+    y: &mut [f32],
+) {
     let mut bias = [0.0; LANES];
     for (i, bias) in bias.iter_mut().take(P * O).enumerate() {
         *bias = row.bias[0].as_array()[i % O];
@@ -44,9 +64,9 @@ fn tiles<const P: usize, const O: usize>(row: &Row<'_>, first: usize, count: usi
             done = count - P;
         }
         let (size, sums) = if count - done >= P {
-            (P, tile::<P, O>(row, first + done))
+            (P, tile::<P, O, LEN, STEP>(row, first + done))
         } else {
-            (1, tile::<1, O>(row, first + done))
+            (1, tile::<1, O, LEN, STEP>(row, first + done))
         };
         let sums = row.bounds.clamp(sums + bias);
         let y = y.get_mut(done * row.pitch..).unwrap_or(&mut []);
@@ -64,26 +84,22 @@ fn tiles<const P: usize, const O: usize>(row: &Row<'_>, first: usize, count: usi
 
 /// The sums of `P` pixels, pixel by pixel.
 #[inline(always)]
-fn tile<const P: usize, const O: usize>(row: &Row<'_>, pixel: usize) -> V {
+fn tile<const P: usize, const O: usize, const LEN: usize, const STEP: usize>(
+    row: &Row<'_>,
+    pixel: usize,
+) -> V {
     let mut acc = [[V::ZERO; O]; P];
     let at = pixel * row.step;
-    let mut weights = row.weights.as_chunks::<O>().0.iter();
+    let mut weights = row.weights.as_chunks::<O>().0;
     for &start in row.starts {
-        let xs: [&[[f32; LANES]]; P] = core::array::from_fn(|p| {
-            let at = start + at + p * row.step;
-            row.x.get(at..at + row.len).unwrap_or(&[]).as_chunks().0
-        });
-        let len = row.len / LANES;
-        if xs.iter().any(|x| x.len() != len) {
-            break;
-        }
-        for (k, weights) in (0..len).zip(weights.by_ref()) {
-            for (sums, x) in acc.iter_mut().zip(&xs) {
-                let x = V::new(x[k]);
-                for (sum, &w) in sums.iter_mut().zip(weights) {
-                    *sum = x.mul_add(w, *sum);
-                }
-            }
+        let len = if LEN == 0 { row.len / LANES } else { LEN };
+        let Some((run, rest)) = weights.split_at_checked(len) else { break };
+        weights = rest;
+        let Some(x) = row.x.get(start + at..) else { break };
+        if LEN == 0 {
+            sum(x, row.step, run, &mut acc);
+        } else {
+            sum_fixed::<P, O, LEN, STEP>(x, run, &mut acc);
         }
     }
     let mut all = [V::ZERO; LANES];
@@ -91,6 +107,55 @@ fn tile<const P: usize, const O: usize>(row: &Row<'_>, pixel: usize) -> V {
         *all = *sum;
     }
     add_up(all)
+}
+
+/// `acc[p][o] += x[p · step + 8 k ..] · weights[k][o]`, lane by lane.
+#[inline(always)]
+fn sum<const P: usize, const O: usize>(
+    x: &[f32],
+    step: usize,
+    weights: &[[V; O]],
+    acc: &mut [[V; O]; P],
+) {
+    let len = weights.len();
+    let xs: [&[[f32; LANES]]; P] = core::array::from_fn(|p| {
+        x.get(p * step..p * step + len * LANES).unwrap_or(&[]).as_chunks().0
+    });
+    if xs.iter().any(|x| x.len() != len) {
+        return;
+    }
+    let mut sums = *acc;
+    for (k, weights) in weights.iter().enumerate() {
+        for (sums, x) in sums.iter_mut().zip(&xs) {
+            let x = V::new(x[k]);
+            for (sum, &w) in sums.iter_mut().zip(weights) {
+                *sum = x.mul_add(w, *sum);
+            }
+        }
+    }
+    *acc = sums;
+}
+
+/// The same with run and step known to the compiler; `STEP` is a multiple of 8.
+#[inline(always)]
+fn sum_fixed<const P: usize, const O: usize, const LEN: usize, const STEP: usize>(
+    x: &[f32],
+    weights: &[[V; O]],
+    acc: &mut [[V; O]; P],
+) {
+    let Some(weights) = weights.first_chunk::<LEN>() else { return };
+    let Some(x) = x.get(..(P - 1) * STEP + LEN * LANES) else { return };
+    let x = x.as_chunks::<LANES>().0;
+    let mut sums = *acc;
+    for (k, weights) in weights.iter().enumerate() {
+        for (p, sums) in sums.iter_mut().enumerate() {
+            let x = V::new(x[p * STEP / LANES + k]);
+            for (sum, &w) in sums.iter_mut().zip(weights) {
+                *sum = x.mul_add(w, *sum);
+            }
+        }
+    }
+    *acc = sums;
 }
 
 /// Lane `i` is the sum of the lanes of vector `i`.

@@ -12,13 +12,14 @@ const CHANNELS: usize = 4;
 const TILE: usize = 8;
 
 /// Whether such windows are for this file; they also have to be runs at stride one.
-pub(super) const fn suits(outputs: usize, inputs: usize) -> bool {
-    outputs <= CHANNELS && matches!(inputs, 1 | 2 | 4)
+pub(super) const fn suits(outputs: usize, inputs: usize, taps: usize) -> bool {
+    outputs <= CHANNELS && matches!(inputs, 1 | 2 | 4) && matches!(taps, 1 | 2 | 3 | 5)
 }
 
-/// The weights of one tap, `pitch` between output channels, each as often as it fits.
-pub(super) fn pack(weights: &[f32], pitch: usize, inputs: usize, packed: &mut [V]) {
-    for (o, out) in packed.iter_mut().enumerate() {
+/// The weights of one tap, `pitch` between output channels, each as often as it fits:
+/// `packed[o · taps]`.
+pub(super) fn pack(weights: &[f32], pitch: usize, [inputs, taps]: [usize; 2], packed: &mut [V]) {
+    for (o, out) in packed.iter_mut().step_by(taps.max(1)).enumerate() {
         let weights = weights.get(o * pitch..o * pitch + inputs).unwrap_or(&[]);
         let lane = |lane: usize| weights.get(lane % inputs).copied().unwrap_or(0.0);
         *out = V::new(core::array::from_fn(lane));
@@ -27,79 +28,121 @@ pub(super) fn pack(weights: &[f32], pitch: usize, inputs: usize, packed: &mut [V
 
 /// `count` pixels of a row from `first` on; `row.step` is the number of input channels.
 pub(super) fn run(row: &Row<'_>, first: usize, count: usize, y: &mut [f32]) {
-    let pixels = LANES / row.step;
+    let tiles = match (row.step, row.len / row.step) {
+        (1, 1) => tiles::<1, 1>,
+        (1, 2) => tiles::<1, 2>,
+        (1, 3) => tiles::<1, 3>,
+        (1, 5) => tiles::<1, 5>,
+        (2, 1) => tiles::<2, 1>,
+        (2, 2) => tiles::<2, 2>,
+        (2, 3) => tiles::<2, 3>,
+        (2, 5) => tiles::<2, 5>,
+        (4, 1) => tiles::<4, 1>,
+        (4, 2) => tiles::<4, 2>,
+        (4, 3) => tiles::<4, 3>,
+        _ => tiles::<4, 5>,
+    };
+    tiles(row, first, count, y);
+}
+
+fn tiles<const STEP: usize, const TAPS: usize>(
+    row: &Row<'_>,
+    first: usize,
+    count: usize,
+    y: &mut [f32],
+) {
+    let pixels = LANES / STEP;
     let all = count.div_ceil(pixels);
     let tiles = all.div_ceil(TILE);
     for o in 0..row.channels {
         let mut done = 0;
         for tile in 0..tiles {
             let size = (all - done).div_ceil(tiles - tile);
-            let at = (first + done * pixels) * row.step;
-            let sums = match size {
-                8 => sums::<8>(row, at, o),
-                7 => sums::<7>(row, at, o),
-                6 => sums::<6>(row, at, o),
-                5 => sums::<5>(row, at, o),
-                4 => sums::<4>(row, at, o),
-                3 => sums::<3>(row, at, o),
-                2 => sums::<2>(row, at, o),
-                _ => sums::<1>(row, at, o),
-            };
+            let at = (first + done * pixels) * STEP;
             let left = (count - done * pixels).min(size * pixels);
             let y = y.get_mut(done * pixels * row.pitch + o..).unwrap_or(&mut []);
-            finish(row, o, &sums, left, y);
+            match size {
+                8 => self::tile::<8, STEP, TAPS>(row, at, o, left, y),
+                7 => self::tile::<7, STEP, TAPS>(row, at, o, left, y),
+                6 => self::tile::<6, STEP, TAPS>(row, at, o, left, y),
+                5 => self::tile::<5, STEP, TAPS>(row, at, o, left, y),
+                4 => self::tile::<4, STEP, TAPS>(row, at, o, left, y),
+                3 => self::tile::<3, STEP, TAPS>(row, at, o, left, y),
+                2 => self::tile::<2, STEP, TAPS>(row, at, o, left, y),
+                _ => self::tile::<1, STEP, TAPS>(row, at, o, left, y),
+            }
             done += size;
         }
     }
 }
 
-/// Sums of `T` vectors of elements, for output channel `o`.
-#[inline(always)]
-fn sums<const T: usize>(row: &Row<'_>, at: usize, o: usize) -> [V; TILE] {
+/// `T` vectors of elements from `at` on, for output channel `o`; `count` pixels are stored.
+#[inline(never)]
+fn tile<const T: usize, const STEP: usize, const TAPS: usize>(
+    row: &Row<'_>,
+    at: usize,
+    o: usize,
+    count: usize,
+    y: &mut [f32],
+) {
     let mut acc = [V::ZERO; T];
-    let run = row.len / row.step * row.channels;
-    for (&start, weights) in row.starts.iter().zip(row.weights.chunks_exact(run.max(1))) {
-        for (kx, &w) in weights.iter().skip(o).step_by(row.channels).enumerate() {
-            let x = row.x.get(start + at + kx * row.step..).unwrap_or(&[]);
-            match x.as_chunks::<LANES>().0.first_chunk::<T>() {
-                Some(x) => {
-                    for (sum, x) in acc.iter_mut().zip(x) {
-                        *sum = V::new(*x).mul_add(w, *sum);
-                    }
-                }
-                // The end of the buffer: elements beyond it belong to no pixel.
-                None => {
-                    for (sum, x) in acc.iter_mut().zip(x.chunks(LANES)) {
-                        *sum = load(x).mul_add(w, *sum);
+    let mut weights = row.weights.get(o * TAPS..).unwrap_or(&[]);
+    for &start in row.starts {
+        let Some(run) = weights.first_chunk::<TAPS>() else { return };
+        weights = weights.get(row.channels * TAPS..).unwrap_or(&[]);
+        let begin = start + at;
+        match row.x.get(begin..begin + T * LANES + (TAPS - 1) * STEP) {
+            Some(x) => {
+                for (kx, &w) in run.iter().enumerate() {
+                    for (t, sum) in acc.iter_mut().enumerate() {
+                        *sum = load(&x[kx * STEP + t * LANES..][..LANES]).mul_add(w, *sum);
                     }
                 }
             }
+            None => end_of_buffer(row.x.get(begin..).unwrap_or(&[]), STEP, run, &mut acc),
         }
     }
     let mut sums = [V::ZERO; TILE];
     for (out, sum) in sums.iter_mut().zip(acc) {
         *out = sum;
     }
-    sums
+    let bias = V::splat(row.bias[0].as_array()[o]);
+    let [a, b, c, d, e, f, g, h] = sums;
+    match STEP {
+        1 => store_pixels(row, bias, &sums, count, y),
+        2 => {
+            let pixels = [pairs([a, b]), pairs([c, d]), pairs([e, f]), pairs([g, h])];
+            store_pixels(row, bias, &pixels, count, y);
+        }
+        _ => {
+            let pixels = [fours([a, b, c, d]), fours([e, f, g, h])];
+            store_pixels(row, bias, &pixels, count, y);
+        }
+    }
 }
 
-/// Adds up channels, clamps and stores `count` pixels, `row.pitch` apart.
-fn finish(row: &Row<'_>, o: usize, sums: &[V; TILE], count: usize, y: &mut [f32]) {
-    let bias = V::splat(row.bias[0].as_array()[o]);
-    let mut done = 0;
-    for group in sums.chunks_exact(row.step.min(TILE)) {
-        if done >= count {
+/// Where a vector would reach beyond the buffer: elements there belong to no pixel.
+#[cold]
+fn end_of_buffer(x: &[f32], step: usize, weights: &[V], acc: &mut [V]) {
+    for (kx, &w) in weights.iter().enumerate() {
+        let x = x.get(kx * step..).unwrap_or(&[]);
+        for (sum, x) in acc.iter_mut().zip(x.chunks(LANES)) {
+            *sum = load(x).mul_add(w, *sum);
+        }
+    }
+}
+
+/// Adds the bias, clamps and stores `count` pixels, `row.pitch` apart.
+#[inline(always)]
+fn store_pixels(row: &Row<'_>, bias: V, pixels: &[V], count: usize, y: &mut [f32]) {
+    let mut left = count;
+    for (block, &pixels) in pixels.iter().enumerate() {
+        if left == 0 {
             return;
         }
-        let pixels = match *group {
-            [a] => a,
-            [a, b] => V::new(pairs([a.to_array(), b.to_array()])),
-            [a, b, c, d] => fours([a, b, c, d]),
-            _ => return,
-        };
         let pixels = row.bounds.clamp(pixels + bias);
-        let size = (count - done).min(LANES);
-        let y = y.get_mut(done * row.pitch..).unwrap_or(&mut []);
+        let size = left.min(LANES);
+        let y = y.get_mut(block * LANES * row.pitch..).unwrap_or(&mut []);
         if row.pitch == 1 {
             store(pixels, y.get_mut(..size).unwrap_or(&mut []));
         } else {
@@ -108,14 +151,15 @@ fn finish(row: &Row<'_>, o: usize, sums: &[V; TILE], count: usize, y: &mut [f32]
                 *out = pixel;
             }
         }
-        done += size;
+        left -= size;
     }
 }
 
 /// Sums of neighbours.
-fn pairs(x: [[f32; LANES]; 2]) -> [f32; LANES] {
+fn pairs(x: [V; 2]) -> V {
+    let x = x.map(V::to_array);
     let x = x.as_flattened();
-    core::array::from_fn(|i| x[2 * i] + x[2 * i + 1])
+    V::new(core::array::from_fn(|i| x[2 * i] + x[2 * i + 1]))
 }
 
 /// Sums of four neighbours.

@@ -107,13 +107,13 @@ impl Layout {
         let ring = left + right > 0;
         let pitch = if ring { g.inputs() } else { g.input.c };
         let row = if ring { (left + g.input.w + right) * pitch } else { 0 };
-        let unit = |phase: Phase| phase.columns.stride == 1 && phase.columns.step == 1;
+        let flat = |Phase { columns, .. }| {
+            let unit = columns.stride == 1 && columns.step == 1;
+            unit && flat::suits(g.outputs(), g.inputs(), columns.taps)
+        };
         let kind = if dot::suits(g.outputs(), g.inputs()) {
             Kind::Dot
-        } else if flat::suits(g.outputs(), g.inputs())
-            && pitch == g.inputs()
-            && g.phases().all(unit)
-        {
+        } else if pitch == g.inputs() && g.phases().all(flat) {
             Kind::Flat
         } else {
             Kind::Tile
@@ -245,14 +245,20 @@ fn pack_blocks(g: &Geometry, phase: &Phase, weights: &[f32], packed: &mut [V]) {
 fn pack_few(g: &Geometry, phase: &Phase, kind: Kind, weights: &[f32], packed: &mut [V]) {
     let (inputs, outputs) = (g.inputs(), g.outputs());
     let depth = g.window.taps() * inputs;
-    let per_tap = if kind == Kind::Dot { inputs / LANES * outputs } else { outputs };
-    for (tap, run) in phase.taps(g).zip(packed.chunks_exact_mut(per_tap)) {
-        let weights = weights.get(tap * inputs..).unwrap_or(&[]);
-        if kind == Kind::Dot {
+    if kind == Kind::Dot {
+        let per_tap = inputs / LANES * outputs;
+        for (tap, run) in phase.taps(g).zip(packed.chunks_exact_mut(per_tap)) {
+            let weights = weights.get(tap * inputs..).unwrap_or(&[]);
             dot::pack(weights, depth, outputs, run);
-        } else {
-            flat::pack(weights, depth, inputs, run);
         }
+        return;
+    }
+    let taps = phase.columns.taps;
+    for (i, tap) in phase.taps(g).enumerate() {
+        let weights = weights.get(tap * inputs..).unwrap_or(&[]);
+        let row = packed.chunks_exact_mut((taps * outputs).max(1)).nth(i / taps);
+        let row = row.and_then(|row| row.get_mut(i % taps..)).unwrap_or(&mut []);
+        flat::pack(weights, depth, [inputs, taps], row);
     }
 }
 

@@ -28,8 +28,11 @@ pub(super) fn run(weights: &[f32], pitch: usize, len: usize, channels: usize, pa
         let mut blocks = packed.chunks_exact_mut(LANES * n);
         let mut k = 0;
         for block in blocks.by_ref() {
-            let block_of = |row: &[f32]| row.get(k..k + LANES).map_or(V::ZERO, load);
-            let turned = V::transpose(rows.map(block_of));
+            let mut square = [V::ZERO; LANES];
+            for (line, row) in square.iter_mut().zip(&rows) {
+                *line = row.get(k..k + LANES).map_or(V::ZERO, load);
+            }
+            let turned = V::transpose(square);
             for (out, column) in block.iter_mut().skip(part).step_by(n).zip(turned) {
                 *out = column;
             }

@@ -39,7 +39,7 @@ pub(super) struct Row<'a> {
     /// Elements between the windows of neighbouring pixels.
     pub(super) step: usize,
     /// `[run][element][n]` vectors; `[run][element / 8][output]` for [`Kind::Dot`],
-    /// `[run][tap][output]` for [`Kind::Flat`].
+    /// `[run][output][tap]` for [`Kind::Flat`].
     pub(super) weights: &'a [V],
     pub(super) bias: [V; 2],
     pub(super) bounds: Bounds,
@@ -75,83 +75,108 @@ impl Row<'_> {
         count: usize,
         y: &mut [f32],
     ) {
-        let tiles = count.div_ceil(pixels(N));
-        let mut done = 0;
-        for tile in 0..tiles {
-            let size = (count - done).div_ceil(tiles - tile);
-            let y = y.get_mut(done * self.pitch..).unwrap_or(&mut []);
-            self.tile_of::<N, LEN, STEP>(size, first + done, y);
-            done += size;
-        }
+        let tiles = count.div_ceil(pixels(N)).max(1);
+        let (size, larger) = (count / tiles, count % tiles);
+        self.equal::<N, LEN, STEP>(size + 1, first, larger, y);
+        let done = larger * (size + 1);
+        let y = y.get_mut(done * self.pitch..).unwrap_or(&mut []);
+        self.equal::<N, LEN, STEP>(size, first + done, tiles - larger, y);
     }
 
-    #[inline(always)]
-    fn tile_of<const N: usize, const LEN: usize, const STEP: usize>(
+    /// `tiles` tiles of `size` pixels.
+    fn equal<const N: usize, const LEN: usize, const STEP: usize>(
         &self,
         size: usize,
         pixel: usize,
+        tiles: usize,
         y: &mut [f32],
     ) {
         match size {
-            1 => self.tile::<1, N, LEN, STEP>(pixel, y),
-            2 => self.tile::<2, N, LEN, STEP>(pixel, y),
-            3 => self.tile::<3, N, LEN, STEP>(pixel, y),
-            4 if N * 4 <= pixels(1) => self.tile::<4, N, LEN, STEP>(pixel, y),
-            5 if N * 5 <= pixels(1) => self.tile::<5, N, LEN, STEP>(pixel, y),
-            6 if N * 6 <= pixels(1) => self.tile::<6, N, LEN, STEP>(pixel, y),
-            7 if N * 7 <= pixels(1) => self.tile::<7, N, LEN, STEP>(pixel, y),
-            8 if N * 8 <= pixels(1) => self.tile::<8, N, LEN, STEP>(pixel, y),
-            9 if N * 9 <= pixels(1) => self.tile::<9, N, LEN, STEP>(pixel, y),
-            10 if N * 10 <= pixels(1) => self.tile::<10, N, LEN, STEP>(pixel, y),
-            11 if N * 11 <= pixels(1) => self.tile::<11, N, LEN, STEP>(pixel, y),
-            12 if N * 12 <= pixels(1) => self.tile::<12, N, LEN, STEP>(pixel, y),
+            _ if tiles == 0 => {}
+            1 => self.each::<1, N, LEN, STEP>(pixel, tiles, y),
+            2 => self.each::<2, N, LEN, STEP>(pixel, tiles, y),
+            3 => self.each::<3, N, LEN, STEP>(pixel, tiles, y),
+            4 if N * 4 <= pixels(1) => self.each::<4, N, LEN, STEP>(pixel, tiles, y),
+            5 if N * 5 <= pixels(1) => self.each::<5, N, LEN, STEP>(pixel, tiles, y),
+            6 if N * 6 <= pixels(1) => self.each::<6, N, LEN, STEP>(pixel, tiles, y),
+            7 if N * 7 <= pixels(1) => self.each::<7, N, LEN, STEP>(pixel, tiles, y),
+            8 if N * 8 <= pixels(1) => self.each::<8, N, LEN, STEP>(pixel, tiles, y),
+            9 if N * 9 <= pixels(1) => self.each::<9, N, LEN, STEP>(pixel, tiles, y),
+            10 if N * 10 <= pixels(1) => self.each::<10, N, LEN, STEP>(pixel, tiles, y),
+            11 if N * 11 <= pixels(1) => self.each::<11, N, LEN, STEP>(pixel, tiles, y),
+            12 if N * 12 <= pixels(1) => self.each::<12, N, LEN, STEP>(pixel, tiles, y),
             _ => {}
         }
     }
 
-    #[inline(always)]
-    fn tile<const P: usize, const N: usize, const LEN: usize, const STEP: usize>(
+    #[inline(never)]
+    fn each<const P: usize, const N: usize, const LEN: usize, const STEP: usize>(
         &self,
-        pixel: usize,
+        first: usize,
+        tiles: usize,
         y: &mut [f32],
     ) {
-        let mut acc = [[V::ZERO; N]; P];
-        for sums in &mut acc {
-            for (sum, bias) in sums.iter_mut().zip(self.bias) {
-                *sum = bias;
+        let row = *self;
+        let step = if LEN == 0 { row.step } else { STEP };
+        let whole = row.channels == N * LANES;
+        for tile in 0..tiles {
+            let mut acc = [[V::ZERO; N]; P];
+            for sums in &mut acc {
+                for (sum, bias) in sums.iter_mut().zip(&row.bias) {
+                    *sum = *bias;
+                }
             }
-        }
-        let at = pixel * self.step;
-        for (run, &start) in self.starts.iter().enumerate() {
-            let x = self.x.get(start + at..).unwrap_or(&[]);
-            if LEN == 0 {
-                let weights = self.weights.get(run * self.len * N..).unwrap_or(&[]);
-                sum(x, self.len, self.step, weights, &mut acc);
-            } else {
-                let weights = self.weights.get(run * LEN * N..).unwrap_or(&[]);
-                sum_fixed::<P, N, LEN, STEP>(x, weights, &mut acc);
+            let at = (first + tile * P) * step;
+            let mut weights = row.weights.as_chunks::<N>().0;
+            for &start in row.starts {
+                let Some(x) = row.x.get(start + at..) else { return };
+                let len = if LEN == 0 { row.len } else { LEN };
+                let Some((run, rest)) = weights.split_at_checked(len) else { return };
+                weights = rest;
+                if LEN == 0 {
+                    sum(x, len, step, run, &mut acc);
+                } else {
+                    sum_fixed::<P, N, LEN, STEP>(x, run, &mut acc);
+                }
             }
-        }
-        self.finish(&acc, y);
-    }
-
-    #[inline(always)]
-    fn finish<const P: usize, const N: usize>(&self, acc: &[[V; N]; P], y: &mut [f32]) {
-        let whole = self.channels == N * LANES;
-        for (p, sums) in acc.iter().enumerate() {
-            let Some(out) = y.get_mut(p * self.pitch..p * self.pitch + self.channels) else {
-                return;
-            };
-            let sums = sums.map(|sum| self.bounds.clamp(sum));
+            for sum in acc.as_flattened_mut() {
+                *sum = row.bounds.clamp(*sum);
+            }
+            let Some(y) = y.get_mut(tile * P * row.pitch..) else { return };
             if whole {
-                for (out, sum) in out.as_chunks_mut::<LANES>().0.iter_mut().zip(sums) {
-                    *out = sum.to_array();
-                }
+                store_all(&acc, row.pitch, y);
             } else {
-                for (out, sum) in out.chunks_mut(LANES).zip(sums) {
-                    store(sum, out);
-                }
+                // A copy, so that the sums themselves need no place in memory.
+                let acc = acc;
+                store_some(&{ acc }, row.channels, row.pitch, y);
             }
+        }
+    }
+}
+
+/// Whole vectors, `pitch` between pixels.
+#[inline(always)]
+fn store_all<const P: usize, const N: usize>(acc: &[[V; N]; P], pitch: usize, y: &mut [f32]) {
+    for (p, sums) in acc.iter().enumerate() {
+        let Some(out) = y.get_mut(p * pitch..p * pitch + N * LANES) else { return };
+        for (out, sum) in out.as_chunks_mut::<LANES>().0.iter_mut().zip(sums) {
+            *out = sum.to_array();
+        }
+    }
+}
+
+/// `channels` of each pixel.
+#[inline(never)]
+fn store_some<const P: usize, const N: usize>(
+    acc: &[[V; N]; P],
+    channels: usize,
+    pitch: usize,
+    y: &mut [f32],
+) {
+    for (p, sums) in acc.iter().enumerate() {
+        let Some(out) = y.get_mut(p * pitch..p * pitch + channels) else { return };
+        for (out, sum) in out.chunks_mut(LANES).zip(sums) {
+            store(*sum, out);
         }
     }
 }
@@ -162,12 +187,11 @@ pub(super) fn sum<const P: usize, const N: usize>(
     x: &[f32],
     len: usize,
     step: usize,
-    weights: &[V],
+    weights: &[[V; N]],
     acc: &mut [[V; N]; P],
 ) {
-    let Some(weights) = weights.as_chunks::<N>().0.get(..len) else { return };
     let xs: [&[f32]; P] = core::array::from_fn(|p| x.get(p * step..p * step + len).unwrap_or(&[]));
-    if xs.iter().any(|x| x.len() != len) {
+    if weights.len() != len || xs.iter().any(|x| x.len() != len) {
         return;
     }
     let mut sums = *acc;
@@ -186,10 +210,10 @@ pub(super) fn sum<const P: usize, const N: usize>(
 #[inline(always)]
 fn sum_fixed<const P: usize, const N: usize, const LEN: usize, const STEP: usize>(
     x: &[f32],
-    weights: &[V],
+    weights: &[[V; N]],
     acc: &mut [[V; N]; P],
 ) {
-    let Some(weights) = weights.as_chunks::<N>().0.first_chunk::<LEN>() else { return };
+    let Some(weights) = weights.first_chunk::<LEN>() else { return };
     let Some(x) = x.get(..(P - 1) * STEP + LEN) else { return };
     let mut sums = *acc;
     for (k, weights) in weights.iter().enumerate() {
