@@ -91,7 +91,11 @@ fn print(description: &Description) {
     println!();
     println!("operators  {}", description.operators.len());
     println!("parameters {}", description.parameters);
-    println!("MACs       {}", description.macs);
+    let inner = |tensor: &TensorSummary| tensor.shape.iter().skip(1).any(|&extent| extent == -1);
+    let guessed = description.operators.iter().flat_map(|o| &o.outputs).any(inner);
+    let note =
+        if guessed { " or more: extents that are not known before import count as 1" } else { "" };
+    println!("MACs       {}{note}", description.macs);
     println!("file       {} bytes", description.bytes);
     println!();
     if description.problems.is_empty() {

@@ -57,7 +57,7 @@ pub struct OperatorSummary {
     pub options: BTreeMap<&'static str, String>,
     /// Elements of its weights, biases and other constants; shapes and axes are not counted.
     pub parameters: usize,
-    /// Multiply-accumulates, 0 for operators without weights.
+    /// Multiply-accumulates, 0 for operators without weights; a dynamic extent counts as 1.
     pub macs: u64,
 }
 
