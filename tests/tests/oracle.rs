@@ -34,7 +34,8 @@ const RECORDED: &[(i64, i32, i32, i32, i8)] = &[
 fn requantises_as_tensorflow_recorded() {
     for &(sum, mantissa, shift, output_zero, expected) in RECORDED {
         let multipliers = vec![Multiplier { mantissa, shift }];
-        let codes = Codes { input_zero: 0, multipliers, output_zero, min: -128, max: 127 };
+        let codes =
+            Codes { input_zero: 0, multipliers, output_zero, min: -128, max: 127, table: None };
         assert_eq!(codes.code(sum, 0), expected, "sum {sum}");
         let bits = 31 - shift;
         let product = i128::from(sum) * i128::from(mantissa);

@@ -121,7 +121,15 @@ impl Values {
             };
             Multiplier { mantissa, shift }
         });
-        let multipliers = multipliers.collect();
+        let mut multipliers: Vec<Multiplier> = multipliers.collect();
+        if self.once_in(4) {
+            // Quantised per tensor.
+            let first = multipliers[0];
+            multipliers.fill(first);
+        }
+        let mut code = || (self.below(256) as i32 - 128) as i8;
+        let table = std::array::from_fn(|_| code());
+        let table = self.once_in(4).then_some(table);
         let output_zero = self.zero_point();
         let (min, max) = if self.below(2) == 0 { (-128, 127) } else { (output_zero, 127) };
         Codes {
@@ -130,6 +138,7 @@ impl Values {
             output_zero: i32::from(output_zero),
             min,
             max,
+            table,
         }
     }
 }

@@ -139,12 +139,15 @@ pub struct Codes {
     pub min: i8,
     /// Highest code.
     pub max: i8,
+    /// A function of the clamped code, from −128 on.
+    pub table: Option<[i8; 256]>,
 }
 
 impl Codes {
     /// The code of a sum; sums wrap in 32 bits.
     pub fn code(&self, sum: i64, channel: usize) -> i8 {
         let code = scale(sum as i32, self.multipliers[channel]).wrapping_add(self.output_zero);
-        code.max(i32::from(self.min)).min(i32::from(self.max)) as i8
+        let code = code.max(i32::from(self.min)).min(i32::from(self.max));
+        self.table.map_or(code as i8, |table| table[(code + 128) as usize])
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use conformance::generate::{self, Case, Tensor, Values};
-use conformance::oracle::quant::Codes;
+use conformance::oracle::quant::{Codes, Multiplier};
 use conformance::oracle::{Nhwc, pool};
 use host_train::graph::{DType, Data};
 use microconv::element::Element;
@@ -99,14 +99,18 @@ pub(crate) struct Parts {
 
 impl Parts {
     pub(crate) fn new(codes: &Codes, bias: Vec<i32>) -> Self {
+        let all = &codes.multipliers;
+        let alike = |m: &Multiplier| (m.mantissa, m.shift) == (all[0].mantissa, all[0].shift);
+        // One multiplier serves all channels.
+        let count = if all.iter().all(alike) { 1 } else { all.len() };
         Self {
-            mantissas: codes.multipliers.iter().map(|m| m.mantissa).collect(),
-            shifts: codes.multipliers.iter().map(|m| m.shift).collect(),
+            mantissas: all[..count].iter().map(|m| m.mantissa).collect(),
+            shifts: all[..count].iter().map(|m| m.shift).collect(),
             bias,
         }
     }
 
-    pub(crate) fn epilogue(&self, codes: &Codes) -> Requantize<'_> {
+    pub(crate) fn epilogue<'a>(&'a self, codes: &'a Codes) -> Requantize<'a> {
         Requantize {
             bias: &self.bias,
             mantissas: &self.mantissas,
@@ -114,7 +118,7 @@ impl Parts {
             zero_point: codes.output_zero,
             min: codes.min,
             max: codes.max,
-            table: None,
+            table: codes.table.as_ref(),
         }
     }
 }
