@@ -15,9 +15,11 @@ mod target;
 mod writer;
 
 pub use notes::{LayerNote, Notes};
+pub(crate) use quantized::clamp_of;
 pub use target::Target;
 
 use crate::graph::{Graph, GraphError};
+use crate::optimize::optimize;
 use crate::plan::Plan;
 
 /// How to export.
@@ -51,6 +53,9 @@ pub struct Exported {
 /// # Errors
 /// [`GraphError`] names the layer that cannot be expressed and says why.
 pub fn export(graph: &Graph, options: Options) -> Result<Exported, GraphError> {
+    graph.validate()?;
+    let optimized = options.optimize.then(|| optimize(graph));
+    let graph = optimized.as_ref().unwrap_or(graph);
     graph.validate()?;
     let program = lower::lower(graph, options)?;
     let exported = writer::write(program, options);

@@ -10,6 +10,7 @@ pub mod export;
 pub mod graph;
 pub mod import;
 pub mod inspect;
+pub mod optimize;
 pub mod plan;
 pub mod quantize;
 pub mod report;

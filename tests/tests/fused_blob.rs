@@ -5,7 +5,8 @@ use conformance::generate::Values;
 use host_train::arch::{Architecture, WeightTensor, Weights};
 use host_train::calibrate::calibrate;
 use host_train::export::{Options, Target, export};
-use host_train::graph::Graph;
+use host_train::graph::{Data, Graph, Op};
+use host_train::inspect::summarize;
 use host_train::quantize::quantize;
 use host_train::runner::AlignedBytes;
 use microconv::backend::{Backend, CortexM, Scalar, Wide};
@@ -126,6 +127,93 @@ fn transposed_convolutions() {
 fn remembered_maxima() {
     use opcode::{CONV_2D, MAX_POOL_2D_WITH_INDICES, UNPOOL_CONV_2D};
     check("max-unpool", &[CONV_2D, MAX_POOL_2D_WITH_INDICES, CONV_2D, CONV_2D, UNPOOL_CONV_2D]);
+}
+
+#[test]
+fn beds_of_nails() {
+    use opcode::{CONV_2D, CONV_POOL_2D, TRANSPOSED_CONV_2D};
+    check("bed-of-nails", &[CONV_POOL_2D, CONV_2D, TRANSPOSED_CONV_2D]);
+}
+
+/// A depthwise and pointwise network, a third of whose filters are all zero.
+fn with_dead_filters(seed: u64) -> Graph {
+    let text = r#"
+        name = "dead"
+        input = [7, 6, 3]
+        [[layers]]
+        type = "Conv2D"
+        filters = 9
+        kernel_size = 3
+        padding = "same"
+        activation = "relu"
+        [[layers]]
+        type = "DepthwiseConv2D"
+        kernel_size = 3
+        padding = "same"
+        activation = "relu"
+        [[layers]]
+        type = "Conv2D"
+        filters = 7
+        kernel_size = 1
+        [[layers]]
+        type = "MaxPooling2D"
+        pool_size = 2
+        [[layers]]
+        type = "Conv2D"
+        filters = 4
+        kernel_size = 1
+        [[layers]]
+        type = "Conv2D"
+        filters = 2
+        kernel_size = 3
+        padding = "same"
+    "#;
+    let architecture = Architecture::parse(text, "dead.toml").unwrap();
+    let mut values = Values::new(seed);
+    let mut weights = Weights::default();
+    for (name, spec) in architecture.weights() {
+        let count: usize = spec.shape.iter().product();
+        let values = values.floats(count);
+        weights.insert(name, WeightTensor { shape: spec.shape.clone(), values });
+    }
+    let mut float = architecture.lower(&weights).unwrap();
+    for node in float.nodes.clone() {
+        if let Op::Conv2d { .. } = node.op {
+            let tensor = &mut float[node.inputs[1]];
+            let filters = tensor.shape[0];
+            let Some(Data::F32(data)) = &mut tensor.data else { panic!("no weights") };
+            let depth = data.len() / filters;
+            for (filter, weights) in data.chunks_exact_mut(depth).enumerate() {
+                if values.below(3) == 0 && filter + 1 < filters {
+                    weights.fill(0.0);
+                }
+            }
+        }
+    }
+    let count = architecture.input.iter().product();
+    let samples: Vec<Vec<f32>> = (0..4).map(|_| values.floats(count)).collect();
+    quantize(&float, &calibrate(&float, &samples).unwrap()).unwrap()
+}
+
+#[test]
+fn dead_filters_are_cut_out() {
+    let mut smaller = 0;
+    for seed in 1..40 {
+        let graph = with_dead_filters(seed);
+        let inputs = inputs(&graph, false);
+        let plain = Options { optimize: false, ..Options::default() };
+        let plain = export(&graph, plain).unwrap();
+        let cut = export(&graph, Options::default()).unwrap();
+        let macs = |blob: &[u8]| {
+            let aligned = AlignedBytes::copy_of(blob);
+            summarize(&Model::from_bytes(aligned.as_slice()).unwrap()).macs
+        };
+        smaller += u32::from(macs(&cut.blob) < macs(&plain.blob));
+        let want = outputs::<Scalar>(&plain.blob, &inputs);
+        assert_eq!(outputs::<Scalar>(&cut.blob, &inputs), want, "{seed}");
+        assert_eq!(outputs::<CortexM>(&cut.blob, &inputs), want, "{seed}");
+    }
+    assert!(smaller > 20, "only {smaller} got smaller");
 }
 
 #[test]

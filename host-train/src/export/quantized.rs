@@ -31,6 +31,11 @@ pub(super) fn clamp(activation: Activation, output: Affine) -> (i8, i8) {
     (code(min).clamp(-128.0, 127.0) as i8, code(max).clamp(-128.0, 127.0) as i8)
 }
 
+/// [`clamp`] in the codes of an int8 tensor.
+pub(crate) fn clamp_of(activation: Activation, output: &Tensor) -> Result<(i8, i8), String> {
+    Ok(clamp(activation, affine(output)?))
+}
+
 /// Whether two int8 tensors have the same scale and zero point.
 pub(super) fn same(a: &Tensor, b: &Tensor) -> bool {
     let key = |t: &Tensor| t.quantization.as_ref().map(|q| (q.scale(), q.zero_point()));
