@@ -27,6 +27,10 @@ const fn exact(operator: &'static str, why: &'static str) -> Tolerance {
 /// the functions behind sigmoid, tanh and softmax are another library's.
 pub const MODEL_F32: f32 = 1e-5;
 
+/// For a fused layer against its pair on another backend: sums are exact, but each side
+/// may have an activation of its own, which the table bounds by 4 roundings. Relative.
+pub const FUSED_F32: f32 = 8.0 * ULP as f32;
+
 /// The table.
 pub const F32: &[Tolerance] = &[
     exact("sum of products", "generated values are multiples of 2^-6, their sums are exact"),
