@@ -3,7 +3,7 @@
 //! The large map between the two is never stored. A fused operator holds the
 //! parameters of its parts as they are, so that a backend is free in how it
 //! computes them: the portable kernels below, bands of rows through the
-//! backend's own operators ([`conv_pool2d::run_bands`]), or a loop of its own.
+//! backend's own operators (`conv_pool2d::run_bands`), or a loop of its own.
 //!
 //! int8 results are those of the pair bit for bit. Floats are summed in another
 //! order by a [`UnpoolConv2d`], in that of an im2col column by the others.

@@ -221,7 +221,7 @@ impl ConvPool2dGeometry {
     }
 }
 
-/// Bytes of scratch of [`run_bands`]: the convolved rows of a band, and what the backend's
+/// Bytes of scratch of `run_bands`: the convolved rows of a band, and what the backend's
 /// convolution needs for them.
 pub fn band_scratch_bytes<E: Element, B: Kernels<E>>(geometry: &ConvPool2dGeometry) -> usize {
     let (count, bytes) = geometry.band::<E>();

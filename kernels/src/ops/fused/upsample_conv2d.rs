@@ -371,7 +371,7 @@ impl UpsampleConv2dGeometry {
     }
 }
 
-/// Bytes of scratch of [`run_bands`]: the upsampled rows of a band, and what the backend's
+/// Bytes of scratch of `run_bands`: the upsampled rows of a band, and what the backend's
 /// convolution needs for them.
 pub fn band_scratch_bytes<E: Element, B: Kernels<E>>(geometry: &UpsampleConv2dGeometry) -> usize {
     let (count, bytes) = geometry.band::<E>();
