@@ -142,6 +142,9 @@ fn join<'x>(
     let (body, tail) = rest.split_at_mut(inside * width);
     head.fill(zero);
     tail.fill(zero);
+    if inside == 0 {
+        return;
+    }
     let whole = width == channels;
     let (cells, run) = if whole { (1, inside * channels) } else { (inside, channels) };
     let repeat = g.output.c / channels;
