@@ -12,6 +12,9 @@ const ODD: &[Odd] = &[
     ([1, 1, 1], 1, [1, 1], [1, 1], [1, 1]),
     ([1, 1, 3], 2, [5, 5], [1, 1], [1, 1]),
     ([2, 2, 7], 5, [3, 3], [2, 2], [1, 1]),
+    // Where the far padding leaves no window that sees the map.
+    ([1, 1, 8], 3, [1, 1], [1, 2], [1, 1]),
+    ([3, 1, 5], 2, [3, 1], [1, 3], [1, 1]),
     // Strides beyond the kernel, and unequal ones.
     ([9, 7, 2], 3, [2, 1], [3, 4], [1, 1]),
     ([10, 15, 3], 4, [5, 5], [5, 5], [1, 1]),
@@ -33,7 +36,7 @@ const ODD: &[Odd] = &[
     ([5, 6, 64], 65, [1, 1], [1, 1], [1, 1]),
 ];
 
-/// Each odd window, same and valid where it fits, with one or two images, alone and in
+/// Each odd window, same, valid where it fits and far into the padding, with one or two images, alone and in
 /// groups if `grouped`; without those that dilate unless `dilated`.
 pub fn odd_windows(dilated: bool, grouped: bool) -> Vec<Case> {
     let mut cases = Vec::new();
@@ -44,7 +47,13 @@ pub fn odd_windows(dilated: bool, grouped: bool) -> Vec<Case> {
         for (n, groups) in [(1, 1), (2, 1), (1, 3)] {
             let fit = |axis: usize, input: usize| {
                 let (k, s, d) = (kernel[axis], stride[axis], dilation[axis]);
-                [Some(same(input, k, s, d)), valid(input, k, s, d).map(|output| (output, 0))]
+                // So much padding before that the first window sees nothing of the map.
+                let before = (k - 1) * d + 1;
+                [
+                    Some(same(input, k, s, d)),
+                    valid(input, k, s, d).map(|output| (output, 0)),
+                    valid(input + before, k, s, d).map(|output| (output, before)),
+                ]
             };
             for (rows, columns) in fit(0, h).into_iter().zip(fit(1, w)) {
                 let (Some((rows, top)), Some((columns, left))) = (rows, columns) else { continue };
