@@ -5,6 +5,7 @@
 //! over a whole operator where a measurement justifies it.
 
 pub mod cortex_m;
+mod line;
 pub mod scalar;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "wasm32"))]
 pub mod wide;

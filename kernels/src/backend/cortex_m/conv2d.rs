@@ -6,7 +6,8 @@ use super::expand::Weights;
 use super::linear::{Input, Linear};
 use super::plan::{Phase, Plan};
 use super::planes::Planes;
-use super::window::{Layout, Line};
+use super::window::Layout;
+use crate::backend::line::Line;
 use crate::ops::{self, Conv2d, Conv2dGeometry};
 use crate::view::{View, ViewMut};
 

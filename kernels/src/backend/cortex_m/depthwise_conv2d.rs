@@ -7,7 +7,8 @@ use super::CortexM;
 use super::epilogue::Finish;
 use super::expand::Weights;
 use super::linear::{Input, Linear};
-use super::window::{Layout, Line};
+use super::window::Layout;
+use crate::backend::line::Line;
 use crate::ops::{self, Conv2dGeometry, DepthwiseConv2d};
 use crate::view::{View, ViewMut};
 

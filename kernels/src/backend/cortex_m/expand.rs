@@ -58,7 +58,7 @@ pub(super) fn group(
         return;
     }
     // Runs of weights that are contiguous both in the layer and in the tile.
-    let joined = columns.weight_step == 1 && (layout.columns || columns.step == 1);
+    let joined = columns.ascending() && (layout.columns || columns.step == 1);
     let (runs, len) =
         if joined { (1, columns.taps * weights.inputs) } else { (columns.taps, weights.inputs) };
     for ky in 0..rows.taps {

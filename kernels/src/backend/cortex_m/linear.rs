@@ -5,7 +5,8 @@ use super::epilogue::Finish;
 use super::expand::{self, Weights};
 use super::insn;
 use super::tile::{PIXELS, SUMS, Segments};
-use super::window::{FEW_WORDS, Layout, Line, SEGMENTS};
+use super::window::{FEW_WORDS, Layout, SEGMENTS};
+use crate::backend::line::Line;
 
 /// Groups whose sums are kept on the stack, over all tiles of a call.
 pub(super) const GROUPS: usize = 32;

@@ -6,7 +6,7 @@ use super::linear::Input;
 use super::plan::{Form, PHASES, Phase, Plan};
 use super::planes::Planes;
 use super::stream;
-use super::window::Line;
+use crate::backend::line::Line;
 use crate::epilogue::Requantize;
 use crate::pack::{Geometry, Packed};
 use crate::view::{View, ViewMut};

@@ -1,7 +1,7 @@
 //! How a convolution, or the phases of a transposed one, run on the tile of the planes.
 
 use super::slide::{CELL, HEAD, PIXELS, Run, STEPS};
-use super::window::Line;
+use crate::backend::line::Line;
 use crate::window::Window;
 
 /// Bytes of plain weights that are brought into order at once, unless two channels take more.
@@ -66,6 +66,7 @@ impl Phase {
                 if count == PHASES {
                     return None;
                 }
+                let (rows, columns) = (rows.reading(), columns.reading());
                 list[count] = Self { rows, columns, bias: phase * outputs };
                 count += 1;
             }

@@ -1,12 +1,17 @@
 //! Convolutions on the tile of the planes: rows are laid out once, weights are brought
 //! into order a block of channels at a time, and whole rows of tiles run in one call.
 
+mod layout;
+mod widened;
+
+use layout::{padding, pair, sums};
+
 use super::epilogue::Finish;
 use super::expand::Weights;
 use super::insn;
-use super::linear::{Input, fill};
-use super::plan::{COLUMN_TILES, Form, PATCH, PHASES, Phase, Plan, Runs, SLOTS, lanes};
-use super::slide::{CELL, PIXELS, Program, Run, STEPS, Slide, Then};
+use super::linear::Input;
+use super::plan::{Form, PATCH, PHASES, Phase, Plan, Runs, SLOTS};
+use super::slide::{CELL, Program, Slide, Then};
 use super::stream::{self, TWICE};
 
 /// A convolution, or phases of a transposed one, with sums that end in the short form.
@@ -162,49 +167,6 @@ impl Planes<'_> {
         }
     }
 
-    /// A row to its slot of the planes.
-    fn spread(&self, x: &[i8], [before, skip, inside]: [usize; 3], planes: &mut [i32]) {
-        let plan = self.plan;
-        let channels = plan.inputs;
-        for phase in 0..plan.stride {
-            // The first cell inside of this phase.
-            let first = if before <= phase { 0 } else { (before - phase).div_ceil(plan.stride) };
-            let from = first * plan.stride + phase - before;
-            if from >= inside {
-                continue;
-            }
-            let count =
-                if plan.stride == 1 { inside } else { (inside - from).div_ceil(plan.stride) };
-            let Some(x) = x.get((skip + from) * channels..) else { return };
-            let at = (phase * plan.cells + first) * SLOTS;
-            let Some(planes) = planes.get_mut(at..) else { return };
-            let step = plan.stride * channels;
-            let Some(whole) = ahead(channels, count) else {
-                insn::spread(x, [channels / 4, step, count], planes, plan.pitch());
-                self.spread_rest(x, step, count, planes);
-                continue;
-            };
-            insn::spread(x, [channels.div_ceil(4), step, whole], planes, plan.pitch());
-            let x = x.get(whole * step..).unwrap_or(&[]);
-            let planes = planes.get_mut(whole * SLOTS..).unwrap_or(&mut []);
-            insn::spread(x, [channels / 4, step, 1], planes, plan.pitch());
-            self.spread_rest(x, step, 1, planes);
-        }
-    }
-
-    /// The channels that are no four.
-    fn spread_rest(&self, x: &[i8], step: usize, count: usize, planes: &mut [i32]) {
-        let plan = self.plan;
-        for index in plan.inputs / 4 * 2..plan.pairs {
-            let lanes = lanes(index, plan.inputs);
-            let out = planes.get_mut(index * plan.pitch()..).unwrap_or(&mut []);
-            for (word, x) in out.iter_mut().step_by(SLOTS).take(count).zip(x.chunks(step)) {
-                let [low, high] = lanes.map(|lane| lane.and_then(|c| x.get(c)).copied());
-                *word = pair(low.unwrap_or(0), high.unwrap_or(0));
-            }
-        }
-    }
-
     /// The four rows that output rows `oy` and `oy + 1` read, from column `skip` on.
     fn four<'b>(
         &self,
@@ -297,132 +259,6 @@ impl Planes<'_> {
         }
     }
 
-    /// Row `v` to its place in the ring of widened rows.
-    fn widen(
-        &self,
-        input: &Input<'_>,
-        v: usize,
-        [before, skip, inside]: [usize; 3],
-        ring: &mut [i16],
-    ) {
-        let (channels, len) = (input.channels, self.plan.row());
-        let at = v % self.plan.ring * len;
-        let body = at + before * channels..at + (before + inside) * channels;
-        let Some(body) = ring.get_mut(body) else { return };
-        match self.source(input, v) {
-            Some(x) => insn::widen(&x[skip * channels..(skip + inside) * channels], body),
-            None => fill(body, input.zero_point.into()),
-        }
-    }
-
-    fn segments(
-        &self,
-        block: &Block<'_>,
-        phase: &Phase,
-        input: &Input<'_>,
-        y: &mut [i8],
-        words: &mut [i32],
-    ) {
-        let plan = self.plan;
-        let Some(words) = words.get_mut(..plan.planes() + plan.extra()) else { return };
-        fill(bytemuck::cast_slice_mut(words), input.zero_point.into());
-        let span = self.span();
-        let pitch = phase.columns.stride * plan.inputs * 2;
-        let mut program = Program::new();
-        let mut next = 0;
-        for oy in 0..phase.rows.outputs {
-            let begin = oy * phase.rows.stride;
-            for v in next.max(begin)..begin + plan.ring {
-                self.widen(input, v, span, bytemuck::cast_slice_mut(words));
-            }
-            next = begin + plan.ring;
-            program.clear();
-            for ky in 0..phase.rows.taps {
-                let row = (begin + ky * phase.rows.step) % plan.ring * plan.row();
-                program.push(2 * row, plan.pairs, Run::Column, Then::Next);
-            }
-            program.end(Then::Last);
-            self.row(block, phase, &mut program, words, [oy, 0, pitch, pitch], y);
-        }
-    }
-
-    fn columns(
-        &self,
-        block: &Block<'_>,
-        phase: &Phase,
-        input: &Input<'_>,
-        y: &mut [i8],
-        [ring, columns]: [&mut [i32]; 2],
-    ) {
-        let plan = self.plan;
-        let (rows, across) = (&phase.rows, &phase.columns);
-        let ring: &mut [i16] = bytemuck::cast_slice_mut(ring);
-        let (channels, len) = (plan.inputs, plan.row());
-        fill(ring, input.zero_point.into());
-        let span = self.span();
-        let joined = across.step == 1 || across.taps == 1;
-        let per_row = if joined { 1 } else { across.taps };
-        let run = if joined { across.taps * channels } else { channels };
-        let step = across.stride * channels;
-        let (mut starts, mut last) = ([0; STEPS], 0);
-        let mut program = Program::new();
-        program.push(0, plan.pairs, Run::Column, Then::Last);
-        let (mut next, mut oy, mut ox) = (0, 0, 0);
-        let (total, outputs) = (rows.outputs * across.outputs, self.weights.outputs);
-        let mut done = 0;
-        while done < total {
-            let count = batch(total - done);
-            let mut filled = 0;
-            while filled < count {
-                if ox == 0 {
-                    let begin = oy * rows.stride;
-                    for v in next.max(begin)..begin + plan.ring {
-                        self.widen(input, v, span, ring);
-                    }
-                    next = begin + plan.ring;
-                    last = 0;
-                    let mut places = starts.iter_mut();
-                    for ky in 0..rows.taps {
-                        let row = (begin + ky * rows.step) % plan.ring * len;
-                        for kx in 0..per_row {
-                            let start = 2 * (row + kx * across.step * channels);
-                            last = last.max(start);
-                            if let Some(place) = places.next() {
-                                *place = start as u32;
-                            }
-                        }
-                    }
-                }
-                let size = (count - filled).min(across.outputs - ox);
-                let Some(starts) = starts.get(..rows.taps * per_row) else { return };
-                let x = ring.get(ox * step..).unwrap_or(&[]);
-                let out = columns.get_mut(filled * plan.pairs..).unwrap_or(&mut []);
-                let out: &mut [i16] = bytemuck::cast_slice_mut(out);
-                insn::gather(x, (starts, last), [size, run, step, plan.pairs * 2], out);
-                (filled, ox) = (filled + size, ox + size);
-                if ox == across.outputs {
-                    (ox, oy) = (0, oy + 1);
-                }
-            }
-            let pitch = plan.pairs * 4;
-            let place = Place {
-                count,
-                pitch,
-                pixel: pitch,
-                out: done * outputs + block.first,
-                step: outputs,
-                second: 0,
-                other: 1,
-            };
-            self.tiles(block, &mut program, columns, &place, y);
-            let first = done * outputs + block.first;
-            if let Some(out) = y.get_mut(first..first + (count - 1) * outputs + block.channels) {
-                self.finish.codes([block.channels, outputs], out);
-            }
-            done += count;
-        }
-    }
-
     /// Row `oy`, and the next where `second` is 1; bytes between pairs and between pixels.
     fn row(
         &self,
@@ -502,74 +338,6 @@ impl Planes<'_> {
         let len = (phase.columns.outputs - 1) * step + block.channels;
         if let Some(out) = y.get_mut(first..first + len) {
             self.finish.codes([block.channels, step], out);
-        }
-    }
-}
-
-/// Columns of the next batch: never one or two at the end.
-fn batch(left: usize) -> usize {
-    const FULL: usize = COLUMN_TILES * PIXELS;
-    if left <= FULL {
-        left
-    } else if left < FULL + PIXELS {
-        FULL - PIXELS
-    } else {
-        FULL
-    }
-}
-
-/// A word of two lanes.
-#[inline(always)]
-fn pair(low: i8, high: i8) -> i32 {
-    i32::from(low) & 0xffff | i32::from(high) << 16
-}
-
-/// A row of padding.
-fn padding(words: &mut [i32], code: i8) -> &[i8] {
-    for word in words.iter_mut() {
-        *word = i32::from_ne_bytes([code as u8; 4]);
-    }
-    bytemuck::cast_slice(words)
-}
-
-/// Cells that can be read by whole words although a channel is missing in the last: the byte
-/// behind it belongs to the next cell, and meets a weight of zero.
-fn ahead(channels: usize, cells: usize) -> Option<usize> {
-    if channels % 4 == 3 { cells.checked_sub(1) } else { None }
-}
-
-/// Sums and differences of four rows of `cells` cells.
-fn sums(rows: [&[i8]; 4], cells: usize, out: &mut [i32], plan: &Plan) {
-    let (channels, pitch) = (plan.inputs, plan.pitch());
-    let Some(whole) = ahead(channels, cells) else {
-        insn::twice(rows, [channels, channels / 4, cells], out, pitch);
-        return twice_rest(rows, [channels, cells], out, plan);
-    };
-    insn::twice(rows, [channels, channels.div_ceil(4), whole], out, pitch);
-    let rows = rows.map(|row| row.get(whole * channels..).unwrap_or(&[]));
-    let out = out.get_mut(whole * SLOTS..).unwrap_or(&mut []);
-    insn::twice(rows, [channels, channels / 4, 1], out, pitch);
-    twice_rest(rows, [channels, 1], out, plan);
-}
-
-/// The channels that are no four: sums and differences as [`insn::twice`] makes them.
-fn twice_rest(rows: [&[i8]; 4], [channels, cells]: [usize; 2], out: &mut [i32], plan: &Plan) {
-    for index in channels / 4 * 2..plan.pairs {
-        let lanes = lanes(index, channels);
-        let out = out.get_mut(index * plan.pitch()..).unwrap_or(&mut []);
-        for (i, cell) in out.chunks_exact_mut(SLOTS).take(cells).enumerate() {
-            let mut sums = [[0; 2]; SLOTS];
-            for (half, lane) in lanes.into_iter().enumerate() {
-                let Some(channel) = lane else { continue };
-                let at = i * channels + channel;
-                let [a, b, c, d] = rows.map(|row| row.get(at).map_or(0, |&code| i32::from(code)));
-                for (sum, value) in sums.iter_mut().zip([a - c, b + c, c - b, d - b]) {
-                    sum[half] = value;
-                }
-            }
-            for (word, [low, high]) in cell.iter_mut().zip(sums) {
-                *word = low & 0xffff | high << 16;
-            }
         }
     }
 }

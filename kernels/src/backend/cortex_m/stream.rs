@@ -162,8 +162,8 @@ fn columns(weights: &Weights<'_>, plan: &Plan, phase: &Phase, channel: usize, wo
     let whole = plan.form == Form::Columns;
     let row = columns.taps * weights.inputs;
     // Runs of weights that are contiguous in the layer.
-    let joined = columns.weight_step == 1;
-    let straight = joined && whole && rows.weight_step == 1;
+    let joined = columns.ascending();
+    let straight = joined && whole && rows.ascending();
     let (down, across, len) = match (straight, joined) {
         (true, _) => (1, 1, rows.taps * row),
         (_, true) => (rows.taps, 1, row),

@@ -7,7 +7,8 @@ use super::expand::Weights;
 use super::linear::{Input, Linear};
 use super::plan::{Phase, Plan};
 use super::planes::Planes;
-use super::window::{Layout, Line};
+use super::window::Layout;
+use crate::backend::line::Line;
 use crate::ops::{self, TransposedConv2d, TransposedConv2dGeometry};
 use crate::view::{View, ViewMut};
 
@@ -18,8 +19,8 @@ fn phases(g: &TransposedConv2dGeometry) -> impl Iterator<Item = Phase> {
     (0..rows.stride).flat_map(move |py| {
         (0..columns.stride).filter_map(move |px| {
             Some(Phase {
-                rows: Line::phase(&rows, py)?,
-                columns: Line::phase(&columns, px)?,
+                rows: Line::phase(&rows, py)?.reading(),
+                columns: Line::phase(&columns, px)?.reading(),
                 bias: (py * columns.stride + px) * outputs,
             })
         })

@@ -2,7 +2,7 @@
 
 use super::linear::GROUPS;
 use super::tile::{PIXELS, Segments};
-use crate::window::Axis;
+use crate::backend::line::Line;
 
 /// Most runs of a window; a window of more takes the portable form.
 pub(super) const SEGMENTS: usize = 64;
@@ -12,81 +12,6 @@ pub(super) const FEW_PAIRS: usize = 5;
 pub(super) const FEW_WORDS: usize = 2 * (FEW_PAIRS + 3);
 /// Bytes of expanded weights that are kept at once, unless two channels take more.
 const WEIGHT_BYTES: usize = 9728;
-
-/// One axis: output `i` reads inputs `start + i · stride + t · step` for taps `t`.
-#[derive(Clone, Copy)]
-pub(super) struct Line {
-    pub(super) input: usize,
-    /// Input of the first tap of output 0; may lie outside.
-    pub(super) start: isize,
-    pub(super) stride: usize,
-    pub(super) step: usize,
-    pub(super) taps: usize,
-    /// Number of outputs, the place of the first, and their distance.
-    pub(super) outputs: usize,
-    pub(super) first: usize,
-    pub(super) every: usize,
-    /// Tap `t` has the weight `weight + t · weight_step`; none when `empty`.
-    pub(super) weight: isize,
-    pub(super) weight_step: isize,
-    pub(super) empty: bool,
-}
-
-impl Line {
-    /// An axis of a convolution.
-    pub(super) const fn forward(axis: &Axis) -> Self {
-        Self {
-            input: axis.input,
-            start: -(axis.pad as isize),
-            stride: axis.stride,
-            step: axis.dilation,
-            taps: axis.kernel,
-            outputs: axis.output,
-            first: 0,
-            every: 1,
-            weight: 0,
-            weight_step: 1,
-            empty: false,
-        }
-    }
-
-    /// Phase `phase` of an axis of a transposed convolution: the outputs `o` with
-    /// `(o + pad) mod stride = phase` and the taps `phase, phase + stride, …`, last first,
-    /// so that the inputs ascend. `None` when there is no such output.
-    pub(super) const fn phase(axis: &Axis, phase: usize) -> Option<Self> {
-        let first = (phase + axis.stride - axis.pad % axis.stride) % axis.stride;
-        if first >= axis.input {
-            return None;
-        }
-        let taps = axis.kernel.saturating_sub(phase).div_ceil(axis.stride);
-        let empty = taps == 0;
-        let taps = if empty { 1 } else { taps };
-        let newest = (first + axis.pad) / axis.stride;
-        Some(Self {
-            input: axis.output,
-            start: newest as isize - (taps as isize - 1),
-            stride: 1,
-            step: 1,
-            taps,
-            outputs: (axis.input - first).div_ceil(axis.stride),
-            first,
-            every: axis.stride,
-            weight: (phase + (taps - 1) * axis.stride) as isize,
-            weight_step: -(axis.stride as isize),
-            empty,
-        })
-    }
-
-    /// The weight of tap `t`.
-    pub(super) const fn weight_of(&self, t: usize) -> usize {
-        (self.weight + t as isize * self.weight_step) as usize
-    }
-
-    /// Input cells from the first that output 0 reads to the last that output `last` reads.
-    const fn span(&self, last: usize) -> usize {
-        last * self.stride + (self.taps - 1) * self.step + 1
-    }
-}
 
 /// Buffers and segments of a convolution; everything follows from the shapes.
 #[derive(Clone, Copy)]
@@ -138,7 +63,7 @@ impl Layout {
         if segments > SEGMENTS {
             return None;
         }
-        let ascending = rows.weight_step == 1 && columns.weight_step == 1;
+        let ascending = rows.ascending() && columns.ascending();
         let few = depth <= 2 * FEW_PAIRS && outputs >= 4 && ascending;
         let columns = few || copied < apart;
         let (segments, pairs) = if few {

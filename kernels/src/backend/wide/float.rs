@@ -7,7 +7,6 @@ mod depthwise_conv2d;
 mod dot;
 mod elementwise;
 mod flat;
-mod line;
 mod linear;
 mod mac;
 mod pack;

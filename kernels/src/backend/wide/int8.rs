@@ -8,7 +8,6 @@ mod depthwise;
 mod finish;
 mod lanes;
 mod layer;
-mod line;
 mod pool2d;
 
 use super::Wide;

@@ -279,15 +279,10 @@ pub(in crate::backend::cortex_m) fn upsampled_row(
         ]);
     }
     let last = words.as_ptr().wrapping_add(if lanes[1].outputs == 0 { 10 } else { 14 });
+    let cells = if step == 2 { upsampled_cells::<2> } else { upsampled_cells::<0> };
     // SAFETY: each lane reads its columns to their end and writes one output for each but the
     // first, which was checked; a saturated code picks one of 256 entries.
-    unsafe {
-        if step == 2 {
-            upsampled_cells::<2>(words.as_ptr(), last);
-        } else {
-            upsampled_cells::<0>(words.as_ptr(), last);
-        }
-    }
+    unsafe { cells(words.as_ptr(), last) };
 }
 
 /// r0–r7 weights (upper left, lower left, upper right, lower right cell, two words each),

@@ -43,15 +43,10 @@ pub(in crate::backend::cortex_m) fn patch(
         step.wrapping_sub(channels),
         out.as_mut_ptr().wrapping_add(second) as usize,
     ];
+    let patch = if relu { patch_relu } else { patch_codes };
     // SAFETY: the cells of all windows, the words of all channels and the outputs of both
     // rows were checked to lie in their slices; cells and weights are words, as `ldm` wants.
-    unsafe {
-        if relu {
-            patch_relu(words.as_ptr());
-        } else {
-            patch_codes(words.as_ptr());
-        }
-    }
+    unsafe { patch(words.as_ptr()) };
 }
 
 /// r0–r5 window, r6 weights, r7 and r8 outputs, r9 and r10 sums, r11 r12 lr operands. On

@@ -4,10 +4,10 @@
 //! beside them; elsewhere they are read where they lie. Rows above and below the map
 //! are left out of the sums.
 
-use super::line::Line;
 use super::tile::{Kind, Row};
 use super::vector::{Bounds, LANES, SLACK, V, load};
 use super::{dot, flat, pack};
+use crate::backend::line::Line;
 use crate::epilogue::Activate;
 use crate::shape::Shape;
 use crate::window::Window;

@@ -10,7 +10,7 @@ use wide::i32x8;
 use super::finish::{PARAM_WORDS, Params, Store};
 use super::lanes::{self, Words};
 use super::layer::{Layer, Ring, Runs};
-use super::line::Line;
+use crate::backend::line::Line;
 
 /// Pixels of a tile of sixteen channels: ten sums, two weights and one input in registers.
 const PIXELS: usize = 5;
@@ -32,7 +32,7 @@ pub(super) const fn scratch_words(
     let runs = Runs::new(rows, columns, inputs);
     blocks(outputs) * (PARAM_WORDS + 8 * runs.count * runs.words)
         + runs.count
-        + rows.reach() * Ring::row(columns, inputs) / 2
+        + rows.span(0) * Ring::row(columns, inputs) / 2
 }
 
 /// All images: `x` and `y` are whole batches of maps with `y_image` outputs each.

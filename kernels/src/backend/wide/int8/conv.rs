@@ -2,8 +2,8 @@
 
 use super::channels;
 use super::layer::Layer;
-use super::line::Line;
 use crate::backend::Wide;
+use crate::backend::line::Line;
 use crate::ops::{self, Conv2d, Conv2dGeometry, TransposedConv2d, TransposedConv2dGeometry};
 use crate::view::{View, ViewMut};
 
@@ -78,7 +78,10 @@ fn phases(g: &TransposedConv2dGeometry) -> impl Iterator<Item = ([usize; 2], [Li
     let (rows, columns) = (g.window.rows, g.window.columns);
     (0..rows.stride).flat_map(move |py| {
         (0..columns.stride).filter_map(move |px| {
-            Some(([py, px], [Line::phase(&rows, py)?, Line::phase(&columns, px)?]))
+            Some((
+                [py, px],
+                [Line::phase(&rows, py)?.reading(), Line::phase(&columns, px)?.reading()],
+            ))
         })
     })
 }

@@ -9,8 +9,8 @@ use wide::i32x8;
 
 use super::finish::{PARAM_WORDS, Params, Store};
 use super::lanes::{self, Words};
-use super::line::Line;
 use crate::backend::Wide;
+use crate::backend::line::Line;
 use crate::ops::{self, Conv2dGeometry, DepthwiseConv2d};
 use crate::view::{View, ViewMut};
 
@@ -34,7 +34,8 @@ impl Layout {
     const fn new(g: &Conv2dGeometry) -> Self {
         let blocks = g.output.c.div_ceil(8);
         let pairs = g.window.rows.kernel.div_ceil(2);
-        let cells = Line::forward(&g.window.columns).span();
+        let columns = Line::forward(&g.window.columns);
+        let cells = columns.span(columns.outputs - 1);
         Self {
             blocks,
             pairs,

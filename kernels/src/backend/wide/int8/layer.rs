@@ -2,7 +2,7 @@
 //! rows are widened, in what order weights are packed, where outputs go.
 
 use super::lanes::{self, Words};
-use super::line::Line;
+use crate::backend::line::Line;
 use crate::epilogue::Requantize;
 
 /// A convolution, or one phase of a transposed one.
@@ -69,7 +69,7 @@ impl Layer<'_> {
             return;
         }
         // Factors that lie side by side in memory: a run, or the channels of a tap.
-        let whole = self.columns.descend == 0;
+        let whole = self.columns.ascending();
         let even = self.inputs.is_multiple_of(2);
         for (run, out) in out.chunks_exact_mut(runs.words).enumerate() {
             let (ky, kx) = (run / runs.per_row, run % runs.per_row * runs.taps);
@@ -147,12 +147,12 @@ pub(super) struct Ring<'a> {
 impl<'a> Ring<'a> {
     /// Elements of a row: the cells that a row of windows reads, and one for a half-empty word.
     pub(super) const fn row(columns: &Line, inputs: usize) -> usize {
-        (columns.span() * inputs + 2) & !1
+        (columns.span(columns.outputs - 1) * inputs + 2) & !1
     }
 
     pub(super) fn new(data: &'a mut [i16], layer: &Layer<'_>) -> Self {
         let row = Self::row(&layer.columns, layer.inputs);
-        Self { data, row, rows: layer.rows.reach(), next: 0 }
+        Self { data, row, rows: layer.rows.span(0), next: 0 }
     }
 
     /// Forgets the rows: another image follows.
@@ -187,7 +187,7 @@ pub(super) fn widen_row(layer: &Layer<'_>, image: &[i8], iy: isize, row: &mut [i
     };
     let len = columns.input * inputs;
     let source = &image[iy * len..(iy + 1) * len];
-    let cells = columns.span();
+    let cells = columns.span(columns.outputs - 1);
     let skip = columns.start.max(0).unsigned_abs().min(columns.input);
     let before = columns.start.min(0).unsigned_abs().min(cells);
     let inside = (columns.input - skip).min(cells - before);

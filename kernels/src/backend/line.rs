@@ -1,8 +1,10 @@
-//! One axis of a convolution, or of one phase of a transposed one.
+//! One axis of a convolution, or of a stride phase of a transposed one: what the
+//! backends with kernels of their own run over.
 
 use crate::window::Axis;
 
-/// Output `i` reads inputs `start + i · stride + t · step` for taps `t`.
+/// Output `i` reads inputs `start + i · stride + t · step` for the taps `t`, and is
+/// stored at `first + i · every`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Line {
     pub(super) input: usize,
@@ -10,15 +12,16 @@ pub(super) struct Line {
     pub(super) start: isize,
     pub(super) stride: usize,
     pub(super) step: usize,
-    /// None in a phase that is bias only.
+    /// None in a phase that is bias only, unless it [reads one all the same](Self::reading).
     pub(super) taps: usize,
-    /// Number of outputs, the place of the first, and their distance.
     pub(super) outputs: usize,
     pub(super) first: usize,
     pub(super) every: usize,
     /// Tap `t` has the weight `weight + t · weight_step`.
     weight: isize,
     weight_step: isize,
+    /// Whether no tap has a weight.
+    pub(super) empty: bool,
 }
 
 impl Line {
@@ -35,6 +38,7 @@ impl Line {
             every: 1,
             weight: 0,
             weight_step: 1,
+            empty: false,
         }
     }
 
@@ -59,7 +63,17 @@ impl Line {
             every: axis.stride,
             weight: phase as isize + (taps as isize - 1) * axis.stride as isize,
             weight_step: -(axis.stride as isize),
+            empty: taps == 0,
         })
+    }
+
+    /// The same for kernels that always read a tap: one without a weight if there is none.
+    pub(super) const fn reading(mut self) -> Self {
+        if self.taps == 0 {
+            self.taps = 1;
+            self.start -= 1;
+        }
+        self
     }
 
     /// The weight of tap `t`.
@@ -72,13 +86,20 @@ impl Line {
         self.weight_step == 1
     }
 
+    /// Input cells from the first tap of output 0 to the last of output `last`, both included.
+    pub(super) const fn span(&self, last: usize) -> usize {
+        last * self.stride + self.taps.saturating_sub(1) * self.step + 1
+    }
+
     /// Input of the last tap of output `i`.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "wasm32"))]
     pub(super) const fn last(&self, i: usize) -> isize {
         let reach = self.taps.saturating_sub(1) * self.step;
         self.start + (i * self.stride + reach) as isize
     }
 
     /// Input of tap `t` of output `i`, when inside.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "wasm32"))]
     pub(super) fn tap(&self, i: usize, t: usize) -> Option<usize> {
         let at = self.start + (i * self.stride + t * self.step) as isize;
         usize::try_from(at).ok().filter(|&at| at < self.input)
