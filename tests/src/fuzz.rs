@@ -1,5 +1,7 @@
 //! What the fuzzers and the ordinary tests do with bytes of unknown origin.
 
+pub mod seeds;
+
 use host_train::export::{Options, Target, export};
 use host_train::import::tflite;
 use host_train::runner::AlignedBytes;

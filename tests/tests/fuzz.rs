@@ -1,11 +1,7 @@
 //! A bounded, repeatable run of what `tests/fuzz` does without end.
 
-use std::path::{Path, PathBuf};
-
+use conformance::fuzz::seeds::{blobs, files, models, root};
 use conformance::fuzz::{import_tflite, load_blob};
-use host_train::arch::{Architecture, WeightTensor, Weights};
-use host_train::export::{Options, Target, export};
-use host_train::import::tflite;
 
 /// Words that lengths, extents, indices and offsets break on.
 const HOSTILE: [u32; 14] = [
@@ -70,68 +66,12 @@ fn mutate(seed: &[u8], random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let paths = entries.map(|entry| entry.unwrap().path());
-    let mut paths: Vec<PathBuf> = paths
-        .filter(|path| path.extension().is_some_and(|e| e == extension) || extension.is_empty())
-        .collect();
-    paths.sort();
-    paths
-}
-
-fn models(folders: &[&str]) -> Vec<PathBuf> {
-    folders.iter().flat_map(|folder| files(&root().join("golden").join(folder), "tflite")).collect()
-}
-
-const UNPOOL: &str = r#"
-    [[layers]]
-    type = "MaxPooling2D"
-    name = "pool"
-    pool_size = 2
-    [[layers]]
-    type = "MaxUnpooling2D"
-    pool = "pool"
-"#;
-const NAILS: &str = r#"
-    [[layers]]
-    type = "BedOfNails2D"
-    size = 2
-"#;
-
-/// Blobs of every kind of layer: the small golden models, and networks of
-/// layers that TensorFlow Lite does not have.
-fn blobs(folders: &[&str]) -> Vec<(String, Vec<u8>)> {
-    let mut blobs = Vec::new();
-    for path in models(folders) {
-        let bytes = std::fs::read(&path).unwrap();
-        let Ok(graph) = tflite::read(&bytes) else { continue };
-        let target = if blobs.len() % 2 == 0 { Target::Portable } else { Target::CortexM };
-        let blob = export(&graph, Options { target, optimize: true, strip: true }).unwrap().blob;
-        blobs.push((path.file_stem().unwrap().to_str().unwrap().to_string(), blob));
-    }
-    for (name, layers) in [("unpool", UNPOOL), ("nails", NAILS)] {
-        let text = format!("name = \"{name}\"\ninput = [4, 6, 2]\n{layers}");
-        let architecture = Architecture::parse(&text, "small.toml").unwrap();
-        let mut weights = Weights::default();
-        for (name, spec) in architecture.weights() {
-            let values = vec![0.25; spec.shape.iter().product()];
-            weights.insert(name, WeightTensor { shape: spec.shape.clone(), values });
-        }
-        let graph = architecture.lower(&weights).unwrap();
-        blobs.push((name.to_string(), export(&graph, Options::default()).unwrap().blob));
-    }
-    blobs
-}
-
 #[test]
 fn mutated_models_are_imported_or_refused() {
     let mut random = Random(0x6d63_7666_757a_7a31);
-    for path in models(&["vectors", "importer", "refused"]) {
+    // What the fuzzers have found stays found.
+    let found = files(&root().join("fuzz/regressions/import_tflite"), "");
+    for path in models(&["vectors", "importer", "refused"]).into_iter().chain(found) {
         let seed = std::fs::read(path).unwrap();
         import_tflite(&seed);
         for _ in 0..MUTATIONS {
@@ -143,7 +83,10 @@ fn mutated_models_are_imported_or_refused() {
 #[test]
 fn mutated_blobs_are_run_or_refused() {
     let mut random = Random(0x6d63_7666_757a_7a32);
-    for (_, seed) in blobs(&["vectors", "importer"]) {
+    let found = files(&root().join("fuzz/regressions/load_blob"), "");
+    let found = found.into_iter().map(|path| std::fs::read(path).unwrap());
+    let blobs = blobs(&["vectors", "importer"]).into_iter().map(|(_, blob)| blob);
+    for seed in blobs.chain(found) {
         load_blob(&seed);
         for _ in 0..MUTATIONS {
             load_blob(&mutate(&seed, &mut random));
@@ -155,27 +98,4 @@ fn mutated_blobs_are_run_or_refused() {
 fn every_cut_of_a_model_is_refused_or_imported() {
     let seed = std::fs::read(root().join("golden/importer/two_inputs_i8.tflite")).unwrap();
     (0..seed.len()).for_each(|length| import_tflite(&seed[..length]));
-}
-
-/// What the fuzzers have found stays found.
-#[test]
-fn regressions() {
-    for path in files(&root().join("fuzz/regressions/import_tflite"), "") {
-        import_tflite(&std::fs::read(path).unwrap());
-    }
-    for path in files(&root().join("fuzz/regressions/load_blob"), "") {
-        load_blob(&std::fs::read(path).unwrap());
-    }
-}
-
-/// Writes the seeds of `load_blob` for the format of this build:
-/// `cargo test -p conformance --test fuzz -- --ignored`.
-#[test]
-#[ignore = "writes into the source tree"]
-fn write_seeds() {
-    let folder = root().join("fuzz/seeds/load_blob");
-    std::fs::create_dir_all(&folder).unwrap();
-    for (name, blob) in blobs(&["importer"]).into_iter().filter(|(_, blob)| blob.len() < 2048) {
-        std::fs::write(folder.join(name), blob).unwrap();
-    }
 }

@@ -8,6 +8,7 @@ use clap::Args;
 use crate::{
     board, cycles, firmware, process,
     selftest::{self, Vectors},
+    setup,
 };
 
 /// Boards with the memory for the demo, by core: M3, M4, M7, M33.
@@ -47,6 +48,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
                 "host-train",
                 "--no-default-features",
                 "--all-targets",
+                "--quiet",
+                "--",
+                "-D",
+                "warnings",
+            ])
+        }),
+        step("lints of the Cortex-M kernels", || {
+            // The instructions and their proofs are compiled for the chip only.
+            const TARGET: &str = "thumbv7em-none-eabihf";
+            setup::target(TARGET)?;
+            cargo(&[
+                "clippy",
+                "-p",
+                "microconv",
+                "--target",
+                TARGET,
                 "--quiet",
                 "--",
                 "-D",
