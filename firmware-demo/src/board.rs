@@ -16,10 +16,12 @@ mod host;
 #[cfg(target_os = "none")]
 pub use chip::{
     Input, clear_stack_mark, create_output, exit, memory, open_input, read_exact, stack_mark,
+    write_number,
 };
 #[cfg(not(target_os = "none"))]
 pub use host::{
     Input, clear_stack_mark, create_output, exit, memory, open_input, read_exact, stack_mark,
+    write_number,
 };
 
 #[cfg(target_os = "none")]

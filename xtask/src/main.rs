@@ -9,6 +9,7 @@ mod board;
 mod cycles;
 mod demo;
 mod firmware;
+mod footprint;
 mod miri;
 mod process;
 mod selftest;
@@ -39,6 +40,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Counts executed instructions per layer on an emulated board.
     Cycles(cycles::Arguments),
+    /// Flash, RAM and stack of the least firmware around a model, and its largest symbols.
+    Footprint(footprint::Arguments),
     /// Runs the kernels' unit tests under Miri (nightly Rust).
     Miri,
     /// Formatting, lints, every test on the host, and the firmware on every emulated core.
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Cycles(arguments) => cycles::run(&arguments),
+        Command::Footprint(arguments) => footprint::run(&arguments),
         Command::Miri => miri::run(),
         Command::Test(arguments) => test::run(&arguments),
     };

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
 use crate::{
-    board, cycles, firmware, process,
+    board, cycles, firmware, footprint, process,
     selftest::{self, Vectors},
     setup,
 };
@@ -82,6 +82,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         steps.push(step(&format!("firmware on {name}"), move || same_bytes(name)));
     }
     steps.push(step("instructions per layer on a Cortex-M4", cycles::gate));
+    steps.push(step("code size on a Cortex-M4", footprint::gate));
     for name in SELFTESTS {
         steps.push(step(&format!("golden vectors on {name}"), move || {
             let text = selftest::run(&board::named(name)?, &Vectors::Committed)?;

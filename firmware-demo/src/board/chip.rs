@@ -8,6 +8,7 @@ use core::ffi::CStr;
 use semihosting::{
     fs::File,
     io::{self, Read as _},
+    sys::arm_compat::sys_writec,
 };
 
 use super::{Memory, asm};
@@ -85,4 +86,21 @@ pub fn clear_stack_mark() {
 /// [`clear_stack_mark`], in bytes; from reset, if there was none.
 pub fn stack_mark() -> Option<usize> {
     Some(asm::painted_depth())
+}
+
+/// Prints a number on a line of its own, without what formatting would link.
+pub fn write_number(mut number: usize) {
+    let mut digits = [0u8; 20];
+    let mut count = 0;
+    for digit in &mut digits {
+        *digit = b'0' + (number % 10) as u8;
+        (number, count) = (number / 10, count + 1);
+        if number == 0 {
+            break;
+        }
+    }
+    for &digit in digits.iter().take(count).rev() {
+        sys_writec(digit);
+    }
+    sys_writec(b'\n');
 }

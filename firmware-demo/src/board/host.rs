@@ -53,3 +53,8 @@ pub fn clear_stack_mark() {}
 pub fn stack_mark() -> Option<usize> {
     None
 }
+
+/// Prints a number on a line of its own.
+pub fn write_number(number: usize) {
+    println!("{number}");
+}

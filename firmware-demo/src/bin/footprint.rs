@@ -1,0 +1,48 @@
+//! The least firmware around the embedded model: input in RAM, one inference, output in RAM.
+//!
+//! `cargo xtask footprint` reads its image to tell what a model costs. Nothing is formatted,
+//! and the debugger is asked for two things: to take the depth of the stack, digit by digit,
+//! and to end the program.
+
+#![cfg_attr(target_os = "none", no_std, no_main)]
+#![deny(unsafe_code)]
+
+use core::hint::black_box;
+
+use firmware_demo::board;
+use microconv::Arena;
+use static_cell::ConstStaticCell;
+
+microconv::include_model!(
+    /// The model that `MICROCONV_MODEL` named at build time.
+    Embedded,
+    env!("MICROCONV_MODEL_FILE")
+);
+
+static ARENA: ConstStaticCell<Arena<{ Embedded::ARENA_BYTES }>> =
+    ConstStaticCell::new(Arena::new());
+
+#[cfg(target_os = "none")]
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    run();
+    board::exit(0)
+}
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    run();
+}
+
+fn run() {
+    let mut session = Embedded::session(ARENA.take());
+    for byte in session.input_bytes(0) {
+        *byte = black_box(1);
+    }
+    board::clear_stack_mark();
+    session.run();
+    if let Some(stack) = board::stack_mark() {
+        board::write_number(stack);
+    }
+    black_box(session.output_bytes(0));
+}
