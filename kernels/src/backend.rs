@@ -143,6 +143,17 @@ pub trait Kernels<E: Element>: Sized {
     {
         ops::fused::conv_pool2d::run_bands::<E, Self>(op, x, y, scratch);
     }
+    /// The same for a layer that is known to suit the kernel of [`Backend::OWNER`].
+    fn own_conv_pool2d(
+        op: &ConvPool2d<'_, E>,
+        x: View<'_, E>,
+        y: ViewMut<'_, E>,
+        scratch: &mut [u8],
+    ) where
+        E: ops::FusedElement,
+    {
+        Self::conv_pool2d(op, x, y, scratch);
+    }
     /// Bytes of scratch for [`Kernels::upsample_conv2d`].
     fn upsample_conv2d_scratch(op: &ops::UpsampleConv2dGeometry) -> usize
     where
@@ -160,6 +171,17 @@ pub trait Kernels<E: Element>: Sized {
         E: ops::FusedElement,
     {
         ops::fused::upsample_conv2d::run_bands::<E, Self>(op, x, y, scratch);
+    }
+    /// The same for a layer that is known to suit the kernel of [`Backend::OWNER`].
+    fn own_upsample_conv2d(
+        op: &UpsampleConv2d<'_, E>,
+        x: View<'_, E>,
+        y: ViewMut<'_, E>,
+        scratch: &mut [u8],
+    ) where
+        E: ops::FusedElement,
+    {
+        Self::upsample_conv2d(op, x, y, scratch);
     }
     /// Bytes of scratch for [`Kernels::unpool_conv2d`].
     fn unpool_conv2d_scratch(op: &ops::UnpoolConv2dGeometry) -> usize {
@@ -200,10 +222,22 @@ pub trait Kernels<E: Element>: Sized {
     }
 }
 
+/// Whose kernels may be chosen for a layer before it runs, at compile time for an embedded model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Owner {
+    /// Nobody's: operators look at a layer when it runs.
+    Nobody,
+    /// Those of [`CortexM`].
+    CortexM,
+}
+
 /// A core: kernels over both element types.
 pub trait Backend: sealed::Sealed + Kernels<i8> + Kernels<f32> {
     /// Name on the command line and in reports.
     const NAME: &'static str;
+    /// Whose kernels a layer may be given directly: the methods `own_…` of [`Kernels`].
+    const OWNER: Owner = Owner::Nobody;
 }
 
 cfg_select! {

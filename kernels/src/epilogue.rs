@@ -78,6 +78,59 @@ impl<'a> Requantize<'a> {
     }
 }
 
+/// What decides which forms of an int8 epilogue are exact, and which may be left out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ending {
+    /// Largest magnitude of a bias.
+    bias: u32,
+    /// Least and largest shift.
+    shifts: (i32, i32),
+    /// Whether codes are clamped beyond their type.
+    pub(crate) narrow: bool,
+    /// Whether a table follows.
+    pub(crate) table: bool,
+}
+
+impl Ending {
+    /// No channels.
+    pub(crate) const NOTHING: Self =
+        Self { bias: 0, shifts: (i32::MAX, i32::MIN), narrow: false, table: false };
+
+    /// Of an epilogue.
+    pub(crate) fn of(how: &Requantize<'_>) -> Self {
+        let narrow = (how.min, how.max) != (i8::MIN, i8::MAX);
+        let start = Self { narrow, table: how.table.is_some(), ..Self::NOTHING };
+        let biased = how.bias.iter().fold(start, |ending, &bias| ending.bias(bias));
+        how.shifts.iter().fold(biased, |ending, &shift| ending.shift(shift))
+    }
+
+    /// With another bias.
+    pub(crate) const fn bias(mut self, bias: i32) -> Self {
+        if bias.unsigned_abs() > self.bias {
+            self.bias = bias.unsigned_abs();
+        }
+        self
+    }
+
+    /// With the shift of another channel.
+    pub(crate) const fn shift(mut self, shift: i32) -> Self {
+        if shift < self.shifts.0 {
+            self.shifts.0 = shift;
+        }
+        if shift > self.shifts.1 {
+            self.shifts.1 = shift;
+        }
+        self
+    }
+
+    /// Whether every multiplier shifts right and no sum of `depth` products and a bias
+    /// reaches 2^30: rounding has a short form, and never decreases.
+    pub(crate) const fn is_short(&self, depth: usize) -> bool {
+        let bound = (depth as u64).saturating_mul(1 << 14).saturating_add(self.bias as u64);
+        bound < 1 << 30 && self.shifts.0 >= -31 && self.shifts.1 <= -1
+    }
+}
+
 /// A float activation that ends an accumulation or stands alone.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]

@@ -13,6 +13,7 @@ pub mod embed;
 pub mod format;
 mod layer;
 mod parse;
+mod route;
 mod session;
 
 pub use arena::Arena;

@@ -151,7 +151,13 @@ impl<'a> Packed<'a> {
     ) -> Result<(), ShapeError> {
         check_views(&x, self.geometry.input(), &y, self.geometry.output())?;
         check_scratch(scratch, self.geometry.scratch(self.packing).unwrap_or(0))?;
-        packed::run(self, x, y, scratch);
+        self.run_checked(x, y, scratch);
         Ok(())
+    }
+
+    /// The same where everything is known to fit.
+    #[inline(always)]
+    pub(crate) fn run_checked(&self, x: View<'_, i8>, y: ViewMut<'_, i8>, scratch: &mut [u8]) {
+        packed::run(self, x, y, scratch);
     }
 }

@@ -39,7 +39,10 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-use super::{Backend, Kernels, Scalar};
+pub(crate) use fused_conv_pool::owns as owns_conv_pool2d;
+pub(crate) use fused_upsample::owns as owns_upsample_conv2d;
+
+use super::{Backend, Kernels, Owner, Scalar};
 use crate::epilogue::{Activate, Requantize};
 use crate::ops;
 use crate::view::{View, ViewMut};
@@ -50,6 +53,7 @@ pub struct CortexM;
 
 impl Backend for CortexM {
     const NAME: &'static str = "cortex_m";
+    const OWNER: Owner = Owner::CortexM;
 }
 
 impl Kernels<i8> for CortexM {
@@ -141,6 +145,14 @@ impl Kernels<i8> for CortexM {
     ) {
         fused_conv_pool::run(op, x, y, scratch);
     }
+    fn own_conv_pool2d(
+        op: &ops::ConvPool2d<'_, i8>,
+        x: View<'_, i8>,
+        y: ViewMut<'_, i8>,
+        scratch: &mut [u8],
+    ) {
+        fused_conv_pool::pooled(op, x, y, scratch);
+    }
     fn upsample_conv2d_scratch(op: &ops::UpsampleConv2dGeometry) -> usize {
         fused_upsample::scratch(op)
     }
@@ -151,6 +163,14 @@ impl Kernels<i8> for CortexM {
         scratch: &mut [u8],
     ) {
         fused_upsample::run(op, x, y, scratch);
+    }
+    fn own_upsample_conv2d(
+        op: &ops::UpsampleConv2d<'_, i8>,
+        x: View<'_, i8>,
+        y: ViewMut<'_, i8>,
+        scratch: &mut [u8],
+    ) {
+        fused_upsample::by_phases(op, x, y, scratch);
     }
     fn binary(op: &ops::Binary<i8>, a: &[i8], b: &[i8], y: &mut [i8]) {
         elementwise::binary(op, a, b, y);

@@ -7,6 +7,7 @@ use crate::model::format::{
 };
 use crate::model::layer::{Bounds, DType, Epilogue, Layer, Op, Slot, Span, TensorInfo};
 use crate::model::parse::Model;
+use crate::model::route::Route;
 use crate::ops::elementwise::{Broadcast, Combine8, CombineF32, Kind8};
 use crate::ops::{BedOfNails2d, Pool2dGeometry, ReduceGeometry, Resize2dGeometry, WindowIndex};
 use crate::quant::Multiplier;
@@ -111,6 +112,7 @@ impl<'a> Model<'a> {
             inputs: [slot(&context.inputs[0]), slot(&context.inputs[1]), slot(&context.inputs[2])],
             outputs: [slot(&context.outputs[0]).span, slot(&context.outputs[1]).span],
             scratch,
+            route: Route::Ask,
         })
     }
 }

@@ -135,7 +135,7 @@ impl Typed for i8 {
         };
         if let Some((x, y, scratch)) = io.views(geometry.input(), geometry.output()) {
             // Shapes and scratch were checked with the model.
-            let _ = op.run(x, y, scratch);
+            op.run_checked(x, y, scratch);
         }
     }
 }
@@ -264,7 +264,7 @@ fn typed<B: Backend + Kernels<E>, E: Typed>(model: &Model<'_>, layer: &Layer, ca
             linear::<B, E>(&layer.op, io);
         }
         Op::ConvPool2d(..) | Op::UpsampleConv2d(..) | Op::UnpoolConv2d(..) => {
-            fused::run::<B, E>(&layer.op, io);
+            fused::run::<B, E>(layer, io);
         }
         Op::MaxPool2d(g, bounds) => pool::<B, E>(g, bounds, io, true),
         Op::AveragePool2d(g, bounds) => pool::<B, E>(g, bounds, io, false),

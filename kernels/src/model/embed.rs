@@ -7,6 +7,7 @@ use crate::error::{ArenaError, FormatError, ShapeError};
 use crate::model::dispatch::dispatch;
 use crate::model::layer::Layer;
 use crate::model::parse::Model;
+use crate::model::route::route;
 use crate::model::session::{Observer, Session, Tensors};
 
 /// A model whose blob is part of the program; [`include_model!`](crate::include_model) implements it.
@@ -93,12 +94,13 @@ impl<M, B> core::ops::DerefMut for StaticSession<'_, M, B> {
     }
 }
 
-/// Layer `index` of a checked model; past the end a layer that does nothing,
+/// Layer `index` of a checked model on backend `B`; past the end a layer that does nothing,
 /// since constants of a dead branch may be evaluated too.
-const fn layer_or_nothing(model: &Model<'static>, index: usize) -> Layer {
+const fn layer_or_nothing<B: Backend>(model: &Model<'static>, index: usize) -> Layer {
     if index < model.layers()
-        && let Ok(layer) = model.decode(index)
+        && let Ok(mut layer) = model.decode(index)
     {
+        layer.route = route(B::OWNER, model, &layer);
         return layer;
     }
     Layer::NOTHING
@@ -112,7 +114,7 @@ fn step<M: StaticModel, B: Backend, const I: usize>(
     if const { I < M::MODEL.layers() } {
         // A reference into constant memory: its fields fold into the code, a copy on the
         // stack would not, and then every operator would be linked.
-        let layer: &'static Layer = const { &layer_or_nothing(&M::MODEL, I) };
+        let layer: &'static Layer = const { &layer_or_nothing::<B>(&M::MODEL, I) };
         observer.start(I);
         dispatch::<B>(&M::MODEL, layer, arena);
         observer.end(I, Tensors { model: M::MODEL, arena });
@@ -120,6 +122,8 @@ fn step<M: StaticModel, B: Backend, const I: usize>(
 }
 
 fn run<M: StaticModel, B: Backend>(arena: &mut [u8], observer: &mut impl Observer) {
+    // Of a length that the compiler knows, so that the places in it are constants.
+    let Some(arena) = arena.get_mut(..M::ARENA_BYTES) else { return };
     macro_rules! steps {
         ($($index:literal)*) => { $(step::<M, B, $index>(arena, observer);)* };
     }

@@ -1,6 +1,7 @@
 //! Layers as the executor sees them: decoded, typed, with places instead of indices.
 
 use crate::epilogue::Activation;
+use crate::model::route::Route;
 use crate::ops::elementwise::{Broadcast, Combine8, CombineF32};
 use crate::ops::{
     Conv2dGeometry, ConvPool2dGeometry, DenseGeometry, Pool2dGeometry, ReduceGeometry,
@@ -206,6 +207,8 @@ pub(crate) struct Layer {
     pub(crate) inputs: [Slot; 3],
     pub(crate) outputs: [Span; 2],
     pub(crate) scratch: Span,
+    /// [`Route::Ask`] until a backend is known.
+    pub(crate) route: Route,
 }
 
 impl Layer {
@@ -216,5 +219,6 @@ impl Layer {
         inputs: [Slot::NONE; 3],
         outputs: [Span::EMPTY; 2],
         scratch: Span::EMPTY,
+        route: Route::Ask,
     };
 }

@@ -8,6 +8,7 @@ use crate::model::dispatch::dispatch;
 use crate::model::format::ALIGNMENT;
 use crate::model::layer::{DType, Layer, Op, TensorInfo};
 use crate::model::parse::Model;
+use crate::model::route::route;
 
 /// Told before and after each layer of a run.
 pub trait Observer {
@@ -98,8 +99,9 @@ impl<'m, 'a, B: Backend> Session<'m, 'a, B> {
     /// Runs every layer and tells `observer`.
     pub fn run_observed(&mut self, observer: &mut impl Observer) {
         for index in 0..self.model.layers() {
-            if let Ok(layer) = self.model.decode(index) {
+            if let Ok(mut layer) = self.model.decode(index) {
                 observer.start(index);
+                layer.route = route(B::OWNER, &self.model, &layer);
                 run_layer::<B>(&self.model, &layer, self.arena);
                 observer.end(index, Tensors { model: self.model, arena: self.arena });
             }

@@ -101,7 +101,7 @@ pub(super) fn run(
     if let Some(plan) = plan(g, &phase).filter(fits) {
         let phases = core::slice::from_ref(&phase);
         let width = g.output.w;
-        let layer = Planes { plan: &plan, phases, weights, packed: None, finish, width };
+        let layer = Planes { plan: &plan, phases, weights, finish, width };
         let images = x.data().chunks_exact(g.input.image());
         for (image, out) in images.zip(y.data_mut().chunks_exact_mut(g.output.image())) {
             let input = Input { image, channels: g.input.c, zero_point: op.padding };

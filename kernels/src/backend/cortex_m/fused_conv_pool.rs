@@ -15,8 +15,7 @@
 
 use super::CortexM;
 use super::insn;
-use crate::epilogue::Requantize;
-use crate::ops::FusedElement;
+use crate::epilogue::{Ending, Requantize};
 use crate::ops::fused::conv_pool2d::{self, ConvPool2d, ConvPool2dGeometry};
 use crate::ops::scratch_as;
 use crate::view::{View, ViewMut};
@@ -81,8 +80,17 @@ pub(super) fn scratch(g: &ConvPool2dGeometry) -> usize {
     if !serves(g) {
         return conv_pool2d::band_scratch_bytes::<i8, CortexM>(g);
     }
-    let ours = g.output().c * POOL_WORDS * 4 + rows(g) * pitch(g);
-    ours.max(conv_pool2d::scratch_bytes::<i8>(g))
+    own_scratch(g).max(conv_pool2d::scratch_bytes::<i8>(g))
+}
+
+const fn own_scratch(g: &ConvPool2dGeometry) -> usize {
+    g.output().c * POOL_WORDS * 4 + rows(g) * pitch(g)
+}
+
+/// Whether [`pooled`] computes a layer with this end in so much scratch.
+pub(crate) const fn owns(g: &ConvPool2dGeometry, ending: &Ending, scratch: usize) -> bool {
+    let exact = ending.is_short(g.convolution.depth()) && !ending.table;
+    serves(g) && exact && scratch >= own_scratch(g)
 }
 
 /// See [`ConvPool2d`].
@@ -94,19 +102,23 @@ pub(super) fn run(
     scratch: &mut [u8],
 ) {
     let g = &op.geometry;
-    if !serves(g) {
-        return conv_pool2d::run_bands::<i8, CortexM>(op, x, y, scratch);
-    }
-    let how = &op.convolution.epilogue;
-    let right = how.shifts.iter().all(|shift| (-31..=-1).contains(shift));
-    if right && i8::monotone(how, g.convolution.depth()) {
+    if owns(g, &Ending::of(&op.convolution.epilogue), scratch.len()) {
         pooled(op, x, y, scratch);
-    } else {
+    } else if serves(g) {
         conv_pool2d::run::<i8, CortexM>(op, x, y, scratch);
+    } else {
+        conv_pool2d::run_bands::<i8, CortexM>(op, x, y, scratch);
     }
 }
 
-fn pooled(op: &ConvPool2d<'_, i8>, x: View<'_, i8>, mut y: ViewMut<'_, i8>, scratch: &mut [u8]) {
+/// For layers that it [`owns`].
+#[inline(never)]
+pub(super) fn pooled(
+    op: &ConvPool2d<'_, i8>,
+    x: View<'_, i8>,
+    mut y: ViewMut<'_, i8>,
+    scratch: &mut [u8],
+) {
     let g = &op.geometry;
     let (input, output, pitch) = (g.input(), g.output(), pitch(g));
     let (_, words, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);

@@ -5,8 +5,7 @@
 
 use super::CortexM;
 use super::insn;
-use crate::epilogue::Requantize;
-use crate::ops::FusedElement;
+use crate::epilogue::{Ending, Requantize};
 use crate::ops::fused::upsample_conv2d::{self, UpsampleConv2d, UpsampleConv2dGeometry};
 use crate::quant::lookup;
 use crate::view::{View, ViewMut};
@@ -52,17 +51,18 @@ static IDENTITY: lookup::Table = {
 };
 
 /// Whether the shape is that of the loop.
-fn serves(g: &UpsampleConv2dGeometry) -> bool {
+const fn serves(g: &UpsampleConv2dGeometry) -> bool {
     let window = &g.convolution.window;
     g.has_phases()
-        && g.factor == [2, 2]
+        && g.factor[0] == 2
+        && g.factor[1] == 2
         && window.rows.kernel == 3
         && window.columns.kernel == 3
         && g.small.c == CHANNELS
 }
 
 /// Columns before the map, and all columns of cells that a row of outputs reads.
-fn columns(g: &UpsampleConv2dGeometry) -> (usize, usize) {
+const fn columns(g: &UpsampleConv2dGeometry) -> (usize, usize) {
     let pad = g.convolution.window.columns.pad;
     let before = pad.div_ceil(2);
     // The last output begins at cell ⌊(o − pad) / 2⌋ and reads two.
@@ -74,8 +74,17 @@ pub(super) fn scratch(g: &UpsampleConv2dGeometry) -> usize {
     if !serves(g) {
         return upsample_conv2d::band_scratch_bytes::<i8, CortexM>(g);
     }
-    let ours = g.output().c * 4 * PHASE_WORDS * 4 + columns(g).1 * 8;
-    ours.max(upsample_conv2d::scratch_bytes::<i8>(g))
+    own_scratch(g).max(upsample_conv2d::scratch_bytes::<i8>(g))
+}
+
+const fn own_scratch(g: &UpsampleConv2dGeometry) -> usize {
+    g.output().c * 4 * PHASE_WORDS * 4 + columns(g).1 * 8
+}
+
+/// Whether [`by_phases`] computes a layer with this end in so much scratch.
+pub(crate) const fn owns(g: &UpsampleConv2dGeometry, ending: &Ending, scratch: usize) -> bool {
+    let exact = ending.is_short(g.convolution.depth()) && !ending.narrow;
+    serves(g) && exact && scratch >= own_scratch(g)
 }
 
 /// See [`UpsampleConv2d`].
@@ -87,22 +96,18 @@ pub(super) fn run(
     scratch: &mut [u8],
 ) {
     let g = &op.geometry;
-    if !serves(g) {
-        return upsample_conv2d::run_bands::<i8, CortexM>(op, x, y, scratch);
-    }
-    let how = &op.convolution.epilogue;
-    let right = how.shifts.iter().all(|shift| (-31..=-1).contains(shift));
-    let plain = Requantize { table: None, ..*how };
-    let narrow = (how.min, how.max) != (i8::MIN, i8::MAX);
-    // Below the bound of `monotone` the short form of requantisation is exact.
-    if right && !narrow && i8::monotone(&plain, g.convolution.depth()) {
+    if owns(g, &Ending::of(&op.convolution.epilogue), scratch.len()) {
         by_phases(op, x, y, scratch);
-    } else {
+    } else if serves(g) {
         upsample_conv2d::run::<i8, CortexM>(op, x, y, scratch);
+    } else {
+        upsample_conv2d::run_bands::<i8, CortexM>(op, x, y, scratch);
     }
 }
 
-fn by_phases(
+/// For layers that it [`owns`].
+#[inline(never)]
+pub(super) fn by_phases(
     op: &UpsampleConv2d<'_, i8>,
     x: View<'_, i8>,
     mut y: ViewMut<'_, i8>,

@@ -98,27 +98,64 @@ pub(crate) fn pack(
     }
 }
 
-/// See [`Packed::run`]; shapes and scratch are right.
-#[inline(never)]
-pub(crate) fn run(layer: &Packed<'_>, x: View<'_, i8>, mut y: ViewMut<'_, i8>, scratch: &mut [u8]) {
+/// A function per form, so that one which a program does not use is not linked.
+macro_rules! forms {
+    ($($form:ident $name:ident)*) => {
+        /// See [`Packed::run`]; shapes and scratch are right.
+        #[inline(always)]
+        pub(crate) fn run(
+            layer: &Packed<'_>,
+            x: View<'_, i8>,
+            y: ViewMut<'_, i8>,
+            scratch: &mut [u8],
+        ) {
+            match FORMS.get((layer.packing as usize).wrapping_sub(1)) {
+                $(Some(Form::$form) => $name(layer, x, y, scratch),)*
+                None => {}
+            }
+        }
+
+        $(
+            #[inline(never)]
+            fn $name(
+                layer: &Packed<'_>,
+                x: View<'_, i8>,
+                y: ViewMut<'_, i8>,
+                scratch: &mut [u8],
+            ) {
+                images(layer, Form::$form, x, y, scratch);
+            }
+        )*
+    };
+}
+forms! { Rows rows Twice twice Segments segments Columns columns Patch patch Double double }
+
+#[inline(always)]
+fn images(
+    layer: &Packed<'_>,
+    form: Form,
+    x: View<'_, i8>,
+    mut y: ViewMut<'_, i8>,
+    scratch: &mut [u8],
+) {
     let geometry = &layer.geometry;
     let (Some(plan), Some((list, count))) = (plan(geometry, layer.packing), phases(geometry))
     else {
         return;
     };
+    let Some(phases) = list.get(..count) else { return };
     let (_, scratch, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);
     let (input, output) = (geometry.input(), geometry.output());
     let planes = Planes {
         plan: &plan,
-        phases: &list[..count],
+        phases,
         weights: weights(geometry, &[]),
-        packed: Some(layer.words),
         finish: Finish::new(&layer.epilogue, depth(geometry)),
         width: output.w,
     };
     let images = x.data().chunks_exact(input.image());
     for (image, out) in images.zip(y.data_mut().chunks_exact_mut(output.image())) {
         let input = Input { image, channels: input.c, zero_point: layer.zero_point };
-        planes.run(&input, out, scratch);
+        planes.packed(form, layer.words, &input, out, scratch);
     }
 }

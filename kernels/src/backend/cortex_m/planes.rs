@@ -20,8 +20,6 @@ pub(super) struct Planes<'a> {
     /// At most [`PHASES`].
     pub(super) phases: &'a [Phase],
     pub(super) weights: Weights<'a>,
-    /// All weights in order; then `weights` has none.
-    pub(super) packed: Option<&'a [i32]>,
     pub(super) finish: Finish<'a>,
     /// Cells of an output row.
     pub(super) width: usize,
@@ -53,9 +51,6 @@ impl Planes<'_> {
     pub(super) fn run(&self, input: &Input<'_>, y: &mut [i8], scratch: &mut [i32]) {
         let plan = self.plan;
         let outputs = self.weights.outputs;
-        if let Some(words) = self.packed {
-            return self.block(&Block { first: 0, channels: outputs, words }, input, y, scratch);
-        }
         let weights = plan.at_once * plan.group;
         let Some((words, rest)) = scratch.split_at_mut_checked(weights) else { return };
         for first in (0..outputs).step_by(2 * plan.at_once) {
@@ -65,18 +60,41 @@ impl Planes<'_> {
                 let channel = first + 2 * group;
                 stream::group(&self.weights, &self.finish, plan, self.phases, channel, words);
             }
-            self.block(&Block { first, channels, words }, input, y, rest);
+            self.block(plan.form, &Block { first, channels, words }, input, y, rest);
         }
     }
 
-    fn block(&self, block: &Block<'_>, input: &Input<'_>, y: &mut [i8], scratch: &mut [i32]) {
+    /// The same with all weights in order already; `self.weights` has none. `form` is that of
+    /// the plan, known to the compiler.
+    #[inline(always)]
+    pub(super) fn packed(
+        &self,
+        form: Form,
+        words: &[i32],
+        input: &Input<'_>,
+        y: &mut [i8],
+        scratch: &mut [i32],
+    ) {
+        let block = Block { first: 0, channels: self.weights.outputs, words };
+        self.block(form, &block, input, y, scratch);
+    }
+
+    #[inline(always)]
+    fn block(
+        &self,
+        form: Form,
+        block: &Block<'_>,
+        input: &Input<'_>,
+        y: &mut [i8],
+        scratch: &mut [i32],
+    ) {
         let plan = self.plan;
-        if let (Form::Segments, [phase]) = (plan.form, self.phases) {
+        if let (Form::Segments, [phase]) = (form, self.phases) {
             // The ring and the slack behind it.
             return self.segments(block, phase, input, y, scratch);
         }
         let Some((planes, extra)) = scratch.split_at_mut_checked(plan.planes()) else { return };
-        match (plan.form, self.phases) {
+        match (form, self.phases) {
             (Form::Rows | Form::Double, _) => self.rows(block, input, y, planes),
             (Form::Twice, [phase]) => self.twice(block, phase, input, y, [planes, extra]),
             (Form::Columns, [phase]) => self.columns(block, phase, input, y, [planes, extra]),
@@ -103,6 +121,7 @@ impl Planes<'_> {
         [before, skip, width.saturating_sub(skip).min(cells - before)]
     }
 
+    #[inline(never)]
     fn rows(&self, block: &Block<'_>, input: &Input<'_>, y: &mut [i8], planes: &mut [i32]) {
         let plan = self.plan;
         let zero = pair(input.zero_point, input.zero_point);
@@ -181,6 +200,7 @@ impl Planes<'_> {
         })
     }
 
+    #[inline(never)]
     fn twice(
         &self,
         block: &Block<'_>,
@@ -220,6 +240,7 @@ impl Planes<'_> {
         }
     }
 
+    #[inline(never)]
     fn patch(
         &self,
         block: &Block<'_>,

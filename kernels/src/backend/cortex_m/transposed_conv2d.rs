@@ -70,7 +70,7 @@ pub(super) fn run(
         let weights = weights(op.epilogue.bias);
         let phases = &list[..count];
         let width = g.output.w;
-        let layer = Planes { plan: &plan, phases, weights, packed: None, finish, width };
+        let layer = Planes { plan: &plan, phases, weights, finish, width };
         let images = x.data().chunks_exact(g.input.image());
         for (image, out) in images.zip(y.data_mut().chunks_exact_mut(g.output.image())) {
             let input = Input { image, channels: g.input.c, zero_point: op.padding };

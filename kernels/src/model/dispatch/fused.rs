@@ -2,7 +2,8 @@
 
 use super::{Io, Typed, array};
 use crate::backend::{Backend, Kernels};
-use crate::model::layer::{DType, Linear, Op};
+use crate::model::layer::{DType, Layer, Linear, Op};
+use crate::model::route::Route;
 use crate::ops::fused::{conv_pool2d, unpool_conv2d, upsample_conv2d};
 use crate::ops::{
     Conv2d, Conv2dGeometry, ConvPool2d, UnpoolConv2d, UnpoolConv2dGeometry, UpsampleConv2d,
@@ -24,13 +25,16 @@ fn convolution<'b, E: Typed>(
 
 /// As everywhere, a backend that wants more scratch than was planned runs its portable form.
 #[inline(always)]
-pub(super) fn run<B: Backend + Kernels<E>, E: Typed>(op: &Op, io: Io<'_, E>) {
-    match op {
+pub(super) fn run<B: Backend + Kernels<E>, E: Typed>(layer: &Layer, io: Io<'_, E>) {
+    let own = matches!(layer.route, Route::Own);
+    match &layer.op {
         Op::ConvPool2d(g, linear, bounds) => {
             let convolution = convolution(io.blob, &g.convolution, linear);
             let op = ConvPool2d { geometry: *g, convolution, bounds: E::bounds(bounds) };
             let Some((x, y, scratch)) = io.views(g.input(), g.output()) else { return };
-            if scratch.len() >= <B as Kernels<E>>::conv_pool2d_scratch(g) {
+            if own {
+                B::own_conv_pool2d(&op, x, y, scratch);
+            } else if scratch.len() >= <B as Kernels<E>>::conv_pool2d_scratch(g) {
                 B::conv_pool2d(&op, x, y, scratch);
             } else {
                 conv_pool2d::run::<E, B>(&op, x, y, scratch);
@@ -40,7 +44,9 @@ pub(super) fn run<B: Backend + Kernels<E>, E: Typed>(op: &Op, io: Io<'_, E>) {
             let convolution = convolution(io.blob, &g.convolution, linear);
             let op = UpsampleConv2d { geometry: *g, convolution };
             let Some((x, y, scratch)) = io.views(g.input(), g.output()) else { return };
-            if scratch.len() >= <B as Kernels<E>>::upsample_conv2d_scratch(g) {
+            if own {
+                B::own_upsample_conv2d(&op, x, y, scratch);
+            } else if scratch.len() >= <B as Kernels<E>>::upsample_conv2d_scratch(g) {
                 B::upsample_conv2d(&op, x, y, scratch);
             } else {
                 upsample_conv2d::run::<E, B>(&op, x, y, scratch);

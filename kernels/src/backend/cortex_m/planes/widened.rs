@@ -25,6 +25,7 @@ impl Planes<'_> {
         }
     }
 
+    #[inline(never)]
     pub(super) fn segments(
         &self,
         block: &Block<'_>,
@@ -56,6 +57,7 @@ impl Planes<'_> {
         }
     }
 
+    #[inline(never)]
     pub(super) fn columns(
         &self,
         block: &Block<'_>,
