@@ -40,6 +40,9 @@ macro_rules! say {
 /// The folder of `boards/` that this image was built for.
 pub const NAME: &str = env!("MICROCONV_BOARD_NAME");
 
+/// The status of a program that panicked.
+pub const PANICKED: i32 = 101;
+
 /// What the linker placed, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {

@@ -24,6 +24,13 @@ macro_rules! entry {
             $crate::board::finish($run())
         }
 
+        #[cfg(target_os = "none")]
+        #[panic_handler]
+        fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+            $crate::say!("{info}");
+            $crate::board::exit($crate::board::PANICKED)
+        }
+
         #[cfg(not(target_os = "none"))]
         fn main() {
             $crate::board::finish($run())

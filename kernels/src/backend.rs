@@ -143,15 +143,17 @@ pub trait Kernels<E: Element>: Sized {
     {
         ops::fused::conv_pool2d::run_bands::<E, Self>(op, x, y, scratch);
     }
-    /// The same for a layer that is known to suit the kernel of [`Backend::OWNER`].
+    /// The same for a layer that is known to suit a kernel of [`Backend::OWNER`], in this variant.
     fn own_conv_pool2d(
         op: &ConvPool2d<'_, E>,
         x: View<'_, E>,
         y: ViewMut<'_, E>,
         scratch: &mut [u8],
+        variant: u32,
     ) where
         E: ops::FusedElement,
     {
+        let _ = variant;
         Self::conv_pool2d(op, x, y, scratch);
     }
     /// Bytes of scratch for [`Kernels::upsample_conv2d`].

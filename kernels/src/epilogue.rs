@@ -89,17 +89,20 @@ pub(crate) struct Ending {
     pub(crate) narrow: bool,
     /// Whether a table follows.
     pub(crate) table: bool,
+    /// Whether zero has the lowest code of the type, and no code is clamped from below.
+    pub(crate) lowest: bool,
 }
 
 impl Ending {
     /// No channels.
     pub(crate) const NOTHING: Self =
-        Self { bias: 0, shifts: (i32::MAX, i32::MIN), narrow: false, table: false };
+        Self { bias: 0, shifts: (i32::MAX, i32::MIN), narrow: false, table: false, lowest: false };
 
     /// Of an epilogue.
     pub(crate) fn of(how: &Requantize<'_>) -> Self {
         let narrow = (how.min, how.max) != (i8::MIN, i8::MAX);
-        let start = Self { narrow, table: how.table.is_some(), ..Self::NOTHING };
+        let lowest = how.zero_point == i32::from(i8::MIN) && how.min == i8::MIN;
+        let start = Self { narrow, table: how.table.is_some(), lowest, ..Self::NOTHING };
         let biased = how.bias.iter().fold(start, |ending, &bias| ending.bias(bias));
         how.shifts.iter().fold(biased, |ending, &shift| ending.shift(shift))
     }
@@ -121,6 +124,16 @@ impl Ending {
             self.shifts.1 = shift;
         }
         self
+    }
+
+    /// Largest magnitude of a bias.
+    pub(crate) const fn largest_bias(&self) -> u32 {
+        self.bias
+    }
+
+    /// Least and most bits that a multiplier shifts to the right.
+    pub(crate) const fn right(&self) -> (i32, i32) {
+        (-self.shifts.1, -self.shifts.0)
     }
 
     /// Whether every multiplier shifts right and no sum of `depth` products and a bias

@@ -39,7 +39,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use fused_conv_pool::owns as owns_conv_pool2d;
+pub(crate) use fused_conv_pool::{owns as owns_conv_pool2d, variant as conv_pool2d_variant};
 pub(crate) use fused_upsample::owns as owns_upsample_conv2d;
 
 use super::{Backend, Kernels, Owner, Scalar};
@@ -150,8 +150,9 @@ impl Kernels<i8> for CortexM {
         x: View<'_, i8>,
         y: ViewMut<'_, i8>,
         scratch: &mut [u8],
+        variant: u32,
     ) {
-        fused_conv_pool::pooled(op, x, y, scratch);
+        fused_conv_pool::pooled(op, x, y, scratch, variant);
     }
     fn upsample_conv2d_scratch(op: &ops::UpsampleConv2dGeometry) -> usize {
         fused_upsample::scratch(op)

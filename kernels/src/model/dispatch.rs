@@ -24,7 +24,8 @@ struct Carved<'a> {
 }
 
 impl<'a> Carved<'a> {
-    #[inline]
+    // Of an embedded model all spans are constants, and this folds to a few addresses.
+    #[inline(always)]
     fn new(arena: &'a mut [u8], spans: [Span; 3]) -> Self {
         let mut carved = Self { gaps: [(0, &[]); 4], writes: [&mut [], &mut [], &mut []] };
         // A sorting network, so that no sort is linked.
@@ -54,7 +55,7 @@ impl<'a> Carved<'a> {
 }
 
 /// The bytes of an operand in the blob or in what a layer does not write; empty when it is not there.
-#[inline]
+#[inline(always)]
 fn read<'s>(gaps: &[(usize, &'s [u8]); 4], blob: &'s [u8], slot: Slot) -> &'s [u8] {
     let Span { at, len } = slot.span;
     if slot.constant {
@@ -92,7 +93,7 @@ fn table(blob: &[u8], span: Span) -> Option<&Table> {
 }
 
 impl Typed for i8 {
-    #[inline]
+    #[inline(always)]
     fn epilogue<'b>(blob: &'b [u8], epilogue: &Epilogue) -> Requantize<'b> {
         match *epilogue {
             Epilogue::I8 { bias, mantissas, shifts, zero_point, min, max, table: lookup } => {
@@ -124,7 +125,7 @@ impl Typed for i8 {
     fn bounds(bounds: &Bounds) -> (i8, i8) {
         bounds.i8
     }
-    #[inline]
+    #[inline(always)]
     fn packed(geometry: Geometry, linear: &Linear, io: Io<'_, i8>) {
         let op = Packed {
             geometry,

@@ -5,7 +5,7 @@ use core::marker::PhantomData;
 use crate::backend::{Backend, Native};
 use crate::error::{ArenaError, FormatError, ShapeError};
 use crate::model::dispatch::dispatch;
-use crate::model::layer::Layer;
+use crate::model::layer::{DType, Layer, Slot, Span};
 use crate::model::parse::Model;
 use crate::model::route::route;
 use crate::model::session::{Observer, Session, Tensors};
@@ -78,6 +78,68 @@ impl<'a, M: StaticModel, B: Backend> StaticSession<'a, M, B> {
     /// Runs every layer and tells `observer`.
     pub fn run_observed(&mut self, observer: &mut impl Observer) {
         run::<M, B>(self.session.arena(), observer);
+    }
+}
+
+/// How many inputs and outputs of a static model have places that the compiler knows.
+const KNOWN: usize = 4;
+
+/// The places of inputs, or outputs, as far as [`KNOWN`] goes.
+const fn places(model: &Model<'_>, inputs: bool) -> [(Slot, DType); KNOWN] {
+    let mut places = [(Slot::NONE, DType::U8); KNOWN];
+    let count = if inputs { model.inputs() } else { model.outputs() };
+    let mut i = 0;
+    while i < count && i < KNOWN {
+        let tensor = if inputs { model.input(i) } else { model.output(i) };
+        places[i] = (tensor.slot(), tensor.dtype);
+        i += 1;
+    }
+    places
+}
+
+/// As those of [`Session`], without a look into the blob.
+impl<M: StaticModel, B: Backend> StaticSession<'_, M, B> {
+    /// The bytes of input `i`, to fill before a run; empty when there is no such input.
+    #[inline]
+    pub fn input_bytes(&mut self, i: usize) -> &mut [u8] {
+        let places = const { &places(&M::MODEL, true) };
+        match places.get(i) {
+            Some((Slot { span: Span { at, len }, .. }, _)) => {
+                self.session.arena().get_mut(*at..at + len).unwrap_or(&mut [])
+            }
+            None => self.session.input_bytes(i),
+        }
+    }
+
+    /// Input `i` as codes; empty when it has another type.
+    #[inline]
+    pub fn input_i8(&mut self, i: usize) -> &mut [i8] {
+        match const { &places(&M::MODEL, true) }.get(i) {
+            Some((_, DType::I8)) => bytemuck::cast_slice_mut(self.input_bytes(i)),
+            Some(_) => &mut [],
+            None => self.session.input_i8(i),
+        }
+    }
+
+    /// The bytes of output `i` after a run; empty when there is no such output.
+    #[inline]
+    pub fn output_bytes(&self, i: usize) -> &[u8] {
+        match const { &places(&M::MODEL, false) }.get(i) {
+            Some((Slot { span: Span { at, len }, constant: false }, _)) => {
+                self.session.memory().get(*at..at + len).unwrap_or(&[])
+            }
+            _ => self.session.output_bytes(i),
+        }
+    }
+
+    /// Output `i` as codes; empty when it has another type.
+    #[inline]
+    pub fn output_i8(&self, i: usize) -> &[i8] {
+        match const { &places(&M::MODEL, false) }.get(i) {
+            Some((_, DType::I8)) => bytemuck::cast_slice(self.output_bytes(i)),
+            Some(_) => &[],
+            None => self.session.output_i8(i),
+        }
     }
 }
 

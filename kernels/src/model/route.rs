@@ -16,30 +16,49 @@ use crate::model::parse::Model;
 pub(crate) enum Route {
     /// The backend's operator looks at the layer when it runs.
     Ask,
-    /// The backend's own kernel serves.
-    Own,
+    /// The backend's own kernel serves, in this of its variants.
+    Own(u32),
 }
 
 /// The route of a checked layer on a backend of `owner`.
 pub(crate) const fn route(owner: Owner, model: &Model<'_>, layer: &Layer) -> Route {
-    let own = matches!(owner, Owner::CortexM) && layer.element.is(DType::I8) && {
-        let scratch = layer.scratch.len;
-        match &layer.op {
-            Op::ConvPool2d(g, linear, _) => {
-                cortex_m::owns_conv_pool2d(g, &ending(model, linear), scratch)
+    if !matches!(owner, Owner::CortexM) || !layer.element.is(DType::I8) {
+        return Route::Ask;
+    }
+    let scratch = layer.scratch.len;
+    match &layer.op {
+        Op::ConvPool2d(g, linear, _) => {
+            let ending = ending(model, linear);
+            if cortex_m::owns_conv_pool2d(g, &ending, scratch) {
+                return Route::Own(cortex_m::conv_pool2d_variant(&ending, largest(model, linear)));
             }
-            Op::UpsampleConv2d(g, linear) => {
-                cortex_m::owns_upsample_conv2d(g, &ending(model, linear), scratch)
-            }
-            _ => false,
         }
-    };
-    if own { Route::Own } else { Route::Ask }
+        Op::UpsampleConv2d(g, linear)
+            if cortex_m::owns_upsample_conv2d(g, &ending(model, linear), scratch) =>
+        {
+            return Route::Own(0);
+        }
+        _ => {}
+    }
+    Route::Ask
+}
+
+/// Largest magnitude of a weight.
+const fn largest(model: &Model<'_>, linear: &Linear) -> u32 {
+    let (mut at, mut largest) = (0, 0);
+    while at < linear.weights.len {
+        let magnitude = (model.bytes[linear.weights.at + at] as i8).unsigned_abs() as u32;
+        if magnitude > largest {
+            largest = magnitude;
+        }
+        at += 1;
+    }
+    largest
 }
 
 const fn ending(model: &Model<'_>, linear: &Linear) -> Ending {
     let mut ending = Ending::NOTHING;
-    if let Epilogue::I8 { bias, shifts, min, max, table, .. } = &linear.epilogue {
+    if let Epilogue::I8 { bias, shifts, min, max, table, zero_point, .. } = &linear.epilogue {
         let mut at = 0;
         while at < bias.len {
             ending = ending.bias(word(model.bytes, bias.at + at) as i32);
@@ -51,6 +70,7 @@ const fn ending(model: &Model<'_>, linear: &Linear) -> Ending {
             at += 4;
         }
         ending.narrow = *min != i8::MIN || *max != i8::MAX;
+        ending.lowest = *zero_point == i8::MIN as i32 && *min == i8::MIN;
         ending.table = table.is_some();
     }
     ending

@@ -68,6 +68,11 @@ impl<B> Session<'_, '_, B> {
     pub(crate) const fn arena(&mut self) -> &mut [u8] {
         self.arena
     }
+
+    /// The arena, to read.
+    pub(crate) const fn memory(&self) -> &[u8] {
+        self.arena
+    }
 }
 
 impl<'m, 'a, B: Backend> Session<'m, 'a, B> {

@@ -15,7 +15,7 @@
 
 use super::CortexM;
 use super::insn;
-use crate::epilogue::{Ending, Requantize};
+use crate::epilogue::Ending;
 use crate::ops::fused::conv_pool2d::{self, ConvPool2d, ConvPool2dGeometry};
 use crate::ops::scratch_as;
 use crate::view::{View, ViewMut};
@@ -102,8 +102,11 @@ pub(super) fn run(
     scratch: &mut [u8],
 ) {
     let g = &op.geometry;
-    if owns(g, &Ending::of(&op.convolution.epilogue), scratch.len()) {
-        pooled(op, x, y, scratch);
+    let ending = Ending::of(&op.convolution.epilogue);
+    if owns(g, &ending, scratch.len()) {
+        let weights = op.convolution.weights.iter();
+        let largest = weights.fold(0, |most, w| u32::from(w.unsigned_abs()).max(most));
+        pooled(op, x, y, scratch, variant(&ending, largest));
     } else if serves(g) {
         conv_pool2d::run::<i8, CortexM>(op, x, y, scratch);
     } else {
@@ -111,13 +114,14 @@ pub(super) fn run(
     }
 }
 
-/// For layers that it [`owns`].
+/// For layers that it [`owns`]; `shift` is their [`variant`].
 #[inline(never)]
 pub(super) fn pooled(
     op: &ConvPool2d<'_, i8>,
     x: View<'_, i8>,
     mut y: ViewMut<'_, i8>,
     scratch: &mut [u8],
+    shift: u32,
 ) {
     let g = &op.geometry;
     let (input, output, pitch) = (g.input(), g.output(), pitch(g));
@@ -126,7 +130,7 @@ pub(super) fn pooled(
     let len = rows(g) * pitch;
     let Some(rows) = scratch_as::<i8>(bytemuck::cast_slice_mut(rest), len) else { return };
     let how = &op.convolution.epilogue;
-    let shift = transform(op, weights);
+    transform(op, shift as i32, weights);
     let (low, high) = (how.min, how.max);
     let (min, max) = op.bounds;
     let narrow = (low, high) != (i8::MIN, i8::MAX) || (min, max) != (i8::MIN, i8::MAX);
@@ -147,7 +151,7 @@ pub(super) fn pooled(
                     channels: output.c,
                     pixels: output.w,
                     zero_point: how.zero_point,
-                    shift,
+                    shift: shift as usize,
                 };
                 insn::pool_3x3(&patches, out);
                 if narrow {
@@ -204,31 +208,32 @@ impl<'a> Rows<'a> {
 /// With a sum `a ≥ 0`, mantissa `m` and right shift `n`, double rounding is
 /// `⌊(a·m + 2^30 + 2^(30+n)) / 2^(31+n)⌋`; with `a` scaled by `2^(1+N−n)` the division is by
 /// `2^(32+N)`. A negative sum may come out one too high, but then below the zero point, −128.
-fn short(how: &Requantize<'_>, weights: &[i8]) -> usize {
-    if how.zero_point != -128 || how.min != i8::MIN {
+pub(crate) const fn variant(ending: &Ending, largest: u32) -> u32 {
+    if !ending.lowest {
         return 0;
     }
-    let n = |shift: &i32| -shift;
-    let most = how.shifts.iter().map(n).max().unwrap_or(0);
-    let least = how.shifts.iter().map(n).min().unwrap_or(0);
-    let bias = how.bias.iter().fold(0, |most, bias| bias.unsigned_abs().max(most));
+    let (least, most) = ending.right();
     // Twice a tap or the sum of three.
-    let largest = weights.chunks(9).map(|w| w.iter().map(|w| i32::from(w.unsigned_abs())).max());
-    let largest = 3 * largest.map(|w| w.unwrap_or(0)).max().unwrap_or(0);
-    let fits = |shift: &usize| {
-        let scale = 1 + *shift as i32 - least;
-        most < *shift as i32
+    let taps = 3 * largest as u64;
+    let sums = 9 * (1 << 14) + ending.largest_bias() as u64;
+    let mut shift = 8;
+    while shift <= 16 {
+        let scale = 1 + shift - least;
+        if most < shift
             && scale <= 13
-            && largest << (scale - 1) <= i32::from(i16::MAX)
-            && (9 * (1 << 14) + u64::from(bias)) << scale < 1 << 31
-    };
-    [8, 12, 16].into_iter().find(fits).unwrap_or(0)
+            && taps << (scale - 1) <= i16::MAX as u64
+            && sums << scale < 1 << 31
+        {
+            return shift as u32;
+        }
+        shift += 4;
+    }
+    0
 }
 
-/// Fills the words of every channel and returns the last shift.
-fn transform(op: &ConvPool2d<'_, i8>, words: &mut [i32]) -> usize {
+/// Fills the words of every channel.
+fn transform(op: &ConvPool2d<'_, i8>, shift: i32, words: &mut [i32]) {
     let how = &op.convolution.epilogue;
-    let shift = short(how, op.convolution.weights);
     let (taps, _) = op.convolution.weights.as_chunks::<9>();
     let (words, _) = words.as_chunks_mut::<POOL_WORDS>();
     for (channel, (taps, words)) in taps.iter().zip(words).enumerate() {
@@ -238,8 +243,8 @@ fn transform(op: &ConvPool2d<'_, i8>, words: &mut [i32]) -> usize {
             (1, n)
         } else {
             // The constant of the formula and the zero point, in units of the high word.
-            let constant = (1 << (shift as i32 - n - 1)) + (1 << (shift - 1));
-            (1 + shift as i32 - n, constant + how.zero_point * (1 << shift))
+            let constant = (1 << (shift - n - 1)) + (1 << (shift - 1));
+            (1 + shift - n, constant + how.zero_point * (1 << shift))
         };
         let bias = how.bias.get(channel).copied().unwrap_or(0);
         let [a, b, c] = [0, 1, 2].map(|kx| {
@@ -259,5 +264,4 @@ fn transform(op: &ConvPool2d<'_, i8>, words: &mut [i32]) -> usize {
             last,
         ];
     }
-    shift
 }

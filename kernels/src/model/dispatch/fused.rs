@@ -10,6 +10,7 @@ use crate::ops::{
     WindowIndex,
 };
 
+#[inline(always)]
 fn convolution<'b, E: Typed>(
     blob: &'b [u8],
     geometry: &Conv2dGeometry,
@@ -26,14 +27,13 @@ fn convolution<'b, E: Typed>(
 /// As everywhere, a backend that wants more scratch than was planned runs its portable form.
 #[inline(always)]
 pub(super) fn run<B: Backend + Kernels<E>, E: Typed>(layer: &Layer, io: Io<'_, E>) {
-    let own = matches!(layer.route, Route::Own);
     match &layer.op {
         Op::ConvPool2d(g, linear, bounds) => {
             let convolution = convolution(io.blob, &g.convolution, linear);
             let op = ConvPool2d { geometry: *g, convolution, bounds: E::bounds(bounds) };
             let Some((x, y, scratch)) = io.views(g.input(), g.output()) else { return };
-            if own {
-                B::own_conv_pool2d(&op, x, y, scratch);
+            if let Route::Own(variant) = layer.route {
+                B::own_conv_pool2d(&op, x, y, scratch, variant);
             } else if scratch.len() >= <B as Kernels<E>>::conv_pool2d_scratch(g) {
                 B::conv_pool2d(&op, x, y, scratch);
             } else {
@@ -44,7 +44,7 @@ pub(super) fn run<B: Backend + Kernels<E>, E: Typed>(layer: &Layer, io: Io<'_, E
             let convolution = convolution(io.blob, &g.convolution, linear);
             let op = UpsampleConv2d { geometry: *g, convolution };
             let Some((x, y, scratch)) = io.views(g.input(), g.output()) else { return };
-            if own {
+            if let Route::Own(_) = layer.route {
                 B::own_upsample_conv2d(&op, x, y, scratch);
             } else if scratch.len() >= <B as Kernels<E>>::upsample_conv2d_scratch(g) {
                 B::upsample_conv2d(&op, x, y, scratch);
