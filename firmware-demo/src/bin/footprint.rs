@@ -42,7 +42,8 @@ fn main() {
 }
 
 fn run() {
-    let mut session = Embedded::session(ARENA.take());
+    let Some(arena) = ARENA.try_take() else { return };
+    let mut session = Embedded::session(arena);
     for byte in session.input_bytes(0) {
         *byte = black_box(1);
     }

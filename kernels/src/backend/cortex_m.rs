@@ -45,7 +45,20 @@ pub(crate) use fused_upsample::owns as owns_upsample_conv2d;
 use super::{Backend, Kernels, Owner, Scalar};
 use crate::epilogue::{Activate, Requantize};
 use crate::ops;
+use crate::shape::Shape;
 use crate::view::{View, ViewMut};
+
+/// Image by image; `shapes` are those of the views.
+#[inline(always)]
+fn images<'v>(
+    x: View<'v, i8>,
+    y: &'v mut ViewMut<'_, i8>,
+    [input, output]: [Shape; 2],
+) -> impl Iterator<Item = (&'v [i8], &'v mut [i8])> {
+    // No shape is empty; the compiler sees no division by zero then.
+    let inputs = x.data().chunks_exact(input.image().max(1));
+    inputs.zip(y.data_mut().chunks_exact_mut(output.image().max(1)))
+}
 
 /// The backend for Arm's DSP extension.
 #[derive(Clone, Copy, Debug)]

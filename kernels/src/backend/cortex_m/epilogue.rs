@@ -30,6 +30,7 @@ pub(super) struct Finish<'a> {
 
 impl<'a> Finish<'a> {
     /// For sums of `depth` products and a bias.
+    #[inline(never)]
     pub(super) fn new(how: &'a Requantize<'a>, depth: usize) -> Self {
         let bias = how.bias.iter().fold(0, |most, bias| bias.unsigned_abs().max(most));
         let bound = (depth as u64).saturating_mul(1 << 14).saturating_add(u64::from(bias));
@@ -60,14 +61,14 @@ impl<'a> Finish<'a> {
 
     /// `channels` channels at the start of every `step` outputs of `out`: clamp and table, after
     /// codes that saturated only.
+    #[inline(never)]
     pub(super) fn codes(&self, [channels, step]: [usize; 2], out: &mut [i8]) {
         if !self.narrow && self.how.table.is_none() {
             return;
         }
-        if channels == step {
-            return self.end(out);
-        }
-        for out in out.chunks_mut(step) {
+        let len = out.len();
+        let [channels, step] = if channels == step { [len; 2] } else { [channels, step] };
+        for out in out.chunks_mut(step.max(1)) {
             let len = channels.min(out.len());
             self.end(&mut out[..len]);
         }

@@ -14,10 +14,10 @@
 //! over the four sums, and one of them is requantised. Other shapes go band by band.
 
 use super::CortexM;
+use super::images;
 use super::insn;
 use crate::epilogue::Ending;
 use crate::ops::fused::conv_pool2d::{self, ConvPool2d, ConvPool2dGeometry};
-use crate::ops::scratch_as;
 use crate::view::{View, ViewMut};
 use crate::window::Axis;
 
@@ -124,80 +124,105 @@ pub(super) fn pooled(
     shift: u32,
 ) {
     let g = &op.geometry;
-    let (input, output, pitch) = (g.input(), g.output(), pitch(g));
+    let (output, pitch) = (g.output(), pitch(g));
     let (_, words, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);
     let Some((weights, rest)) = words.split_at_mut_checked(output.c * POOL_WORDS) else { return };
-    let len = rows(g) * pitch;
-    let Some(rows) = scratch_as::<i8>(bytemuck::cast_slice_mut(rest), len) else { return };
+    let rows: &mut [i8] = bytemuck::cast_slice_mut(rest);
+    let Some(rows) = rows.get_mut(..self::rows(g) * pitch) else { return };
     let how = &op.convolution.epilogue;
     transform(op, shift as i32, weights);
-    let (low, high) = (how.min, how.max);
-    let (min, max) = op.bounds;
-    let narrow = (low, high) != (i8::MIN, i8::MAX) || (min, max) != (i8::MIN, i8::MAX);
-    let images = x.data().chunks_exact(input.image());
-    for (image, out) in images.zip(y.data_mut().chunks_exact_mut(output.image())) {
+    // Both clamps in one.
+    let bounds = |code: i8| code.min(op.bounds.1).max(op.bounds.0);
+    let (low, high) = (bounds(how.min), bounds(how.max));
+    for (image, out) in images(x, &mut y, [g.input(), output]) {
+        for cell in rows.iter_mut() {
+            *cell = op.convolution.padding;
+        }
         let mut source = Rows::new(op, image);
-        rows.fill(op.convolution.padding);
-        source.copy(&mut rows[..2 * pitch], pitch);
-        for out in out.chunks_mut(POOLS * output.row()) {
-            let pools = out.chunks_exact_mut(output.row());
-            source.copy(&mut rows[2 * pitch..2 * pitch * (1 + pools.len())], pitch);
-            let last = 2 * pitch * pools.len();
-            for (i, out) in pools.enumerate() {
-                let patches = Patches {
-                    rows: &rows[2 * i * pitch..],
-                    pitch,
-                    weights,
-                    channels: output.c,
-                    pixels: output.w,
-                    zero_point: how.zero_point,
-                    shift: shift as usize,
-                };
-                insn::pool_3x3(&patches, out);
-                if narrow {
-                    for code in out {
-                        *code = (*code).min(high).max(low).min(max).max(min);
-                    }
+        source.copy(rows, 0);
+        let mut first = 0;
+        for out in out.chunks_exact_mut(output.row().max(1)) {
+            if first + 4 * pitch > rows.len() {
+                // The two last rows are the first of the next pools.
+                let Some((front, last)) = rows.split_at_mut_checked(first) else { return };
+                for (cell, &last) in front.iter_mut().zip(last.iter()) {
+                    *cell = last;
+                }
+                first = 0;
+            }
+            source.copy(rows, first + 2 * pitch);
+            let patches = Patches {
+                rows: rows.get(first..).unwrap_or(&[]),
+                pitch,
+                weights,
+                channels: output.c,
+                pixels: output.w,
+                zero_point: how.zero_point,
+                shift: shift as usize,
+            };
+            insn::pool_3x3(&patches, out);
+            if low != i8::MIN || high != i8::MAX {
+                for code in out {
+                    *code = (*code).min(high).max(low);
                 }
             }
-            // The two last rows are the first of the next pools.
-            rows.copy_within(last..last + 2 * pitch, 0);
+            first += 2 * pitch;
         }
     }
 }
 
 /// The rows of an image with the padding above and below them.
 struct Rows<'a> {
-    left: core::slice::ChunksExact<'a, i8>,
+    /// Of the image, what is left.
+    left: &'a [i8],
+    width: usize,
     /// Rows of padding above that are left.
     above: usize,
     /// Cells of padding before a row, and cells of it that are read.
     cells: [usize; 2],
     padding: i8,
+    pitch: usize,
 }
 
 impl<'a> Rows<'a> {
     fn new(op: &ConvPool2d<'_, i8>, image: &'a [i8]) -> Self {
         let g = &op.geometry;
-        let before = g.convolution.window.columns.pad.min(pitch(g));
+        let (pitch, width) = (pitch(g), g.input().w);
+        let before = g.convolution.window.columns.pad.min(pitch);
         Self {
-            left: image.chunks_exact(g.input().w),
+            left: image,
+            width,
             above: g.convolution.window.rows.pad,
-            cells: [before, g.input().w.min(pitch(g) - before)],
+            cells: [before, width.min(pitch - before)],
             padding: op.convolution.padding,
+            pitch,
         }
     }
 
-    /// Copies the next rows between the padding at the sides of `rows`, which stays.
-    fn copy(&mut self, rows: &mut [i8], pitch: usize) {
+    /// Copies the next two rows to `rows`, from cell `first` on, between the padding at the
+    /// sides, which stays.
+    #[inline(never)]
+    fn copy(&mut self, rows: &mut [i8], first: usize) {
         let [before, len] = self.cells;
-        for row in rows.chunks_exact_mut(pitch) {
-            let source = if self.above == 0 { self.left.next() } else { None };
-            self.above = self.above.saturating_sub(1);
-            let (_, row) = row.split_at_mut(before);
-            match source {
-                Some(source) => row[..len].copy_from_slice(&source[..len]),
-                None => row.fill(self.padding),
+        for at in [first, first + self.pitch] {
+            let source = match self.above.checked_sub(1) {
+                None => self.left.split_at_checked(self.width),
+                Some(above) => {
+                    self.above = above;
+                    None
+                }
+            };
+            let at = at + before;
+            let Some(row) = rows.get_mut(at..at + len) else { return };
+            if let Some((source, left)) = source {
+                self.left = left;
+                for (cell, &code) in row.iter_mut().zip(source) {
+                    *cell = code;
+                }
+            } else {
+                for cell in row {
+                    *cell = self.padding;
+                }
             }
         }
     }
@@ -248,7 +273,8 @@ fn transform(op: &ConvPool2d<'_, i8>, shift: i32, words: &mut [i32]) {
         };
         let bias = how.bias.get(channel).copied().unwrap_or(0);
         let [a, b, c] = [0, 1, 2].map(|kx| {
-            let [g0, g1, g2] = [0, 3, 6].map(|ky| i32::from(taps[ky + kx]) << (scale - 1));
+            let tap = |at: usize| taps.get(at).map_or(0, |&w| i32::from(w) << (scale - 1));
+            let [g0, g1, g2] = [tap(kx), tap(3 + kx), tap(6 + kx)];
             [2 * g0, g0 + g1 + g2, g0 - g1 + g2, 2 * g2]
         });
         let pair = |low: i32, high: i32| (low & 0xffff) | high << 16;

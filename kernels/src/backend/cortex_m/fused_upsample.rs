@@ -4,6 +4,7 @@
 //! by band.
 
 use super::CortexM;
+use super::images;
 use super::insn;
 use crate::epilogue::{Ending, Requantize};
 use crate::ops::fused::upsample_conv2d::{self, UpsampleConv2d, UpsampleConv2dGeometry};
@@ -133,24 +134,28 @@ pub(super) fn by_phases(
         first: ox * output.c,
         outputs: (output.w - ox).div_ceil(2),
     });
-    let images = x.data().chunks_exact(small.image());
-    for (image, out) in images.zip(y.data_mut().chunks_exact_mut(output.image())) {
-        let mut below = image.chunks_exact(small.row());
+    for (image, out) in images(x, &mut y, [small, output]) {
+        let mut below = image;
         let mut above = pad_rows.div_ceil(2);
-        cells.fill([padding; 2]);
+        for cell in cells.iter_mut() {
+            *cell = [padding; 2];
+        }
         // The first two rows of cells, then one more after every output row of phase 1.
         let mut missing = 2;
-        for (oy, out) in out.chunks_exact_mut(output.row()).enumerate() {
+        for (oy, out) in out.chunks_exact_mut(output.row().max(1)).enumerate() {
             for _ in 0..missing {
-                let row = if above == 0 { below.next() } else { None };
-                above = above.saturating_sub(1);
+                let mut row: &[i8] = &[];
+                if above != 0 {
+                    above -= 1;
+                } else if let Some((next, rest)) = below.split_at_checked(small.row()) {
+                    (row, below) = (next, rest);
+                }
                 next_row(cells, before, row, padding);
             }
             let py = (oy + pad_rows) % 2;
             missing = py;
-            let (even, odd) = weights.split_at(2 * output.c);
-            let phases = if py == 0 { even } else { odd };
-            let (left, right) = phases.split_at(output.c);
+            let phases = weights.get(2 * py * output.c..).unwrap_or(&[]);
+            let Some((left, right)) = phases.split_at_checked(output.c) else { return };
             let [first, second] = if pad_columns % 2 == 0 { [left, right] } else { [right, left] };
             for (o, weights) in first.iter().zip(second).enumerate() {
                 let end = end(&op.convolution.epilogue, o);
@@ -161,22 +166,16 @@ pub(super) fn by_phases(
     }
 }
 
-/// Moves the lower cells up and puts `row`, or padding, below them.
-fn next_row(cells: &mut [[u32; 2]], before: usize, row: Option<&[i8]>, padding: u32) {
-    let Some(row) = row else {
-        for cell in cells {
-            *cell = [cell[1], padding];
-        }
-        return;
-    };
-    let (source, _) = row.as_chunks::<CHANNELS>();
-    let (front, rest) = cells.split_at_mut(before.min(cells.len()));
-    let (body, behind) = rest.split_at_mut(source.len().min(rest.len()));
-    for cell in front.iter_mut().chain(behind) {
+/// Moves the lower cells up and puts `row`, between padding, below them; padding where it is
+/// empty.
+#[inline(never)]
+fn next_row(cells: &mut [[u32; 2]], before: usize, row: &[i8], padding: u32) {
+    for cell in cells.iter_mut() {
         *cell = [cell[1], padding];
     }
-    for (cell, &source) in body.iter_mut().zip(source) {
-        *cell = [cell[1], u32::from_le_bytes(source.map(i8::cast_unsigned))];
+    let (row, _) = row.as_chunks::<CHANNELS>();
+    for (cell, &codes) in cells.iter_mut().skip(before).zip(row) {
+        cell[1] = u32::from_le_bytes(codes.map(i8::cast_unsigned));
     }
 }
 
@@ -193,24 +192,31 @@ fn end<'a>(how: &Requantize<'a>, channel: usize) -> End<'a> {
 }
 
 /// Doubled sums of weights, `[phase y][phase x][output]`.
+#[inline(never)]
 fn sum(weights: &[i8], outputs: usize, words: &mut [i32]) {
     let (words, _) = words.as_chunks_mut::<PHASE_WORDS>();
-    let (weights, _) = weights.as_chunks::<{ 9 * CHANNELS }>();
-    for (phase, words) in words.chunks_exact_mut(outputs).enumerate() {
-        let (py, px) = (phase / 2, phase % 2);
-        for (words, weights) in words.iter_mut().zip(weights) {
-            let mut sums = [[0i32; CHANNELS]; 4];
-            for (tap, weights) in weights.as_chunks::<CHANNELS>().0.iter().enumerate() {
-                let cell = (py + tap / 3) / 2 + 2 * ((px + tap % 3) / 2);
-                if let Some(sums) = sums.get_mut(cell) {
-                    for (sum, &weight) in sums.iter_mut().zip(weights) {
-                        *sum += 2 * i32::from(weight);
+    let (taps, _) = weights.as_chunks::<CHANNELS>();
+    for (phase, words) in words.chunks_exact_mut(outputs.max(1)).enumerate() {
+        let (mut taps, px) = (taps.iter(), phase % 2);
+        for words in words {
+            *words = [0; PHASE_WORDS];
+            // Twice the row and the column of a tap in the map that is never made.
+            let (mut ky, mut kx) = (phase / 2, px);
+            while ky < 3 + phase / 2 {
+                let Some(&[a, b, c, d]) = taps.next() else { return };
+                for (i, [low, high]) in [[a, c], [b, d]].into_iter().enumerate() {
+                    if let Some(word) = words.get_mut(ky / 2 * 2 + kx / 2 * 4 + i) {
+                        *word += 2 * (i32::from(low) + (i32::from(high) << 16));
                     }
                 }
+                kx += 1;
+                if kx == 3 + px {
+                    (ky, kx) = (ky + 1, px);
+                }
             }
-            for (words, sums) in words.as_chunks_mut::<2>().0.iter_mut().zip(sums) {
-                let pair = |low: i32, high: i32| (low & 0xffff) | high << 16;
-                *words = [pair(sums[0], sums[2]), pair(sums[1], sums[3])];
+            for word in words {
+                // The low half borrowed one from the high half when it is negative.
+                *word = word.wrapping_add((*word & 0x8000) << 1);
             }
         }
     }

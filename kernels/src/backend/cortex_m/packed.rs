@@ -2,6 +2,7 @@
 
 use super::epilogue::Finish;
 use super::expand::Weights;
+use super::images;
 use super::linear::Input;
 use super::plan::{Form, PHASES, Phase, Plan};
 use super::planes::Planes;
@@ -16,6 +17,7 @@ const FORMS: [Form; crate::pack::LAST as usize] =
     [Form::Rows, Form::Twice, Form::Segments, Form::Columns, Form::Patch, Form::Double];
 
 /// The phases of a layer; `None` for groups, single taps and too many phases.
+#[inline(always)]
 const fn phases(geometry: &Geometry) -> Option<([Phase; PHASES], usize)> {
     match geometry {
         Geometry::Conv2d(g) => {
@@ -42,6 +44,22 @@ pub(crate) const fn plan(geometry: &Geometry, packing: u32) -> Option<Plan> {
     let Some((list, count)) = phases(geometry) else { return None };
     let (phases, _) = list.split_at(count);
     Plan::of(FORMS[packing as usize - 1], phases, channels(geometry), true)
+}
+
+/// Everything that follows from the shapes.
+struct Prepared {
+    plan: Plan,
+    list: [Phase; PHASES],
+    count: usize,
+    depth: usize,
+}
+
+/// Of an embedded model all of it is constants.
+#[inline(always)]
+fn prepare(geometry: &Geometry, form: Form) -> Option<Prepared> {
+    let (list, count) = phases(geometry)?;
+    let plan = Plan::folded(form, list.get(..count)?, channels(geometry), true)?;
+    Some(Prepared { plan, list, count, depth: depth(geometry) })
 }
 
 /// Words of weights of a plan.
@@ -109,9 +127,10 @@ macro_rules! forms {
             y: ViewMut<'_, i8>,
             scratch: &mut [u8],
         ) {
-            match FORMS.get((layer.packing as usize).wrapping_sub(1)) {
-                $(Some(Form::$form) => $name(layer, x, y, scratch),)*
-                None => {}
+            let Some(&form) = FORMS.get((layer.packing as usize).wrapping_sub(1)) else { return };
+            let Some(prepared) = prepare(&layer.geometry, form) else { return };
+            match form {
+                $(Form::$form => $name(layer, &prepared, x, y, scratch),)*
             }
         }
 
@@ -119,11 +138,12 @@ macro_rules! forms {
             #[inline(never)]
             fn $name(
                 layer: &Packed<'_>,
+                prepared: &Prepared,
                 x: View<'_, i8>,
                 y: ViewMut<'_, i8>,
                 scratch: &mut [u8],
             ) {
-                images(layer, Form::$form, x, y, scratch);
+                all(layer, Form::$form, prepared, x, y, scratch);
             }
         )*
     };
@@ -131,30 +151,32 @@ macro_rules! forms {
 forms! { Rows rows Twice twice Segments segments Columns columns Patch patch Double double }
 
 #[inline(always)]
-fn images(
+fn all(
     layer: &Packed<'_>,
     form: Form,
+    prepared: &Prepared,
     x: View<'_, i8>,
     mut y: ViewMut<'_, i8>,
     scratch: &mut [u8],
 ) {
-    let geometry = &layer.geometry;
-    let (Some(plan), Some((list, count))) = (plan(geometry, layer.packing), phases(geometry))
-    else {
-        return;
-    };
-    let Some(phases) = list.get(..count) else { return };
     let (_, scratch, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);
-    let (input, output) = (geometry.input(), geometry.output());
+    let (input, output) = (x.shape(), y.shape());
+    let Some(phases) = prepared.list.get(..prepared.count) else { return };
     let planes = Planes {
-        plan: &plan,
+        plan: &prepared.plan,
         phases,
-        weights: weights(geometry, &[]),
-        finish: Finish::new(&layer.epilogue, depth(geometry)),
+        weights: Weights {
+            data: &[],
+            bias: &[],
+            outputs: output.c,
+            inputs: input.c,
+            kernel: [0, 0],
+            depthwise: false,
+        },
+        finish: Finish::new(&layer.epilogue, prepared.depth),
         width: output.w,
     };
-    let images = x.data().chunks_exact(input.image());
-    for (image, out) in images.zip(y.data_mut().chunks_exact_mut(output.image())) {
+    for (image, out) in images(x, &mut y, [input, output]) {
         let input = Input { image, channels: input.c, zero_point: layer.zero_point };
         planes.packed(form, layer.words, &input, out, scratch);
     }

@@ -97,6 +97,7 @@ pub(super) struct Runs {
 impl Runs {
     /// `None` where there are too many, or where stride and dilation have a common factor
     /// other than the stride.
+    #[inline(never)]
     fn new(columns: &Line, cells: usize) -> Option<Self> {
         let nothing = Neighbours { run: Run::One, at: 0, tap: 0, every: 1 };
         let mut runs = Self { list: [nothing; RUNS], len: 0 };
@@ -196,6 +197,17 @@ impl Plan {
     pub(super) const fn of(
         form: Form,
         phases: &[Phase],
+        channels: [usize; 2],
+        packed: bool,
+    ) -> Option<Self> {
+        Self::folded(form, phases, channels, packed)
+    }
+
+    /// The same, inlined: of constants it is a constant.
+    #[inline(always)]
+    pub(super) const fn folded(
+        form: Form,
+        phases: &[Phase],
         [inputs, outputs]: [usize; 2],
         packed: bool,
     ) -> Option<Self> {
@@ -247,6 +259,7 @@ impl Plan {
     }
 
     /// Room for a phase; whether the form serves it.
+    #[inline(always)]
     const fn add(&mut self, phase: &Phase) -> bool {
         let (rows, columns) = (&phase.rows, &phase.columns);
         let taps = rows.taps * columns.taps;

@@ -104,6 +104,7 @@ impl Planes<'_> {
     }
 
     /// Input row `v`, counted from the first of output row 0; `None` in the padding.
+    #[inline(never)]
     fn source<'b>(&self, input: &Input<'b>, v: usize) -> Option<&'b [i8]> {
         let iy = usize::try_from(self.plan.start[0] + v as isize).ok()?;
         let len = self.phases.first()?.columns.input * input.channels;
@@ -281,6 +282,7 @@ impl Planes<'_> {
     }
 
     /// Row `oy`, and the next where `second` is 1; bytes between pairs and between pixels.
+    #[inline(never)]
     fn row(
         &self,
         block: &Block<'_>,

@@ -121,6 +121,7 @@ pub(super) struct Program {
 }
 
 impl Program {
+    #[inline(never)]
     pub(super) const fn new() -> Self {
         let nothing = Step { x: 0, weights: 0, run: Run::One, then: Then::Next as u32 };
         Self { steps: [nothing; STEPS], len: 0 }
@@ -133,6 +134,7 @@ impl Program {
 
     /// Appends a run of `pairs` passes; ignored where there is no room, which
     /// [`Slide::fits`] notices by the end that is missing.
+    #[inline(never)]
     pub(super) fn push(&mut self, x: usize, pairs: usize, run: Run, then: Then) {
         if let Some(step) = self.steps.get_mut(self.len) {
             let weights = (run.taps() * pairs * 8) as u32;
@@ -201,6 +203,7 @@ pub(super) struct Slide<'a> {
 
 impl Slide<'_> {
     /// Whether everything that the tiles read and write lies in its slice.
+    #[inline(never)]
     pub(super) fn fits(&self) -> bool {
         if self.pairs == 0 || self.groups == 0 || self.count < PIXELS {
             return false;
