@@ -14,14 +14,16 @@
 use crate::backend::cortex_m::packed;
 use crate::epilogue::Requantize;
 use crate::error::ShapeError;
-use crate::ops::{Conv2dGeometry, TransposedConv2dGeometry, check_scratch, check_views};
+use crate::ops::{
+    Conv2dGeometry, DenseGeometry, TransposedConv2dGeometry, check_scratch, check_views,
+};
 use crate::shape::Shape;
 use crate::view::{View, ViewMut};
 
 /// Plain weights.
 pub const PLAIN: u32 = 0;
 /// The largest number of a packing; the others are 1 to this.
-pub const LAST: u32 = 6;
+pub const LAST: u32 = 7;
 
 /// Whether this build runs packed layers.
 pub const fn is_supported() -> bool {
@@ -35,6 +37,8 @@ pub enum Geometry {
     Conv2d(Conv2dGeometry),
     /// A transposed convolution.
     TransposedConv2d(TransposedConv2dGeometry),
+    /// A dense layer; its rows are images of one cell.
+    Dense(DenseGeometry),
 }
 
 impl Geometry {
@@ -43,6 +47,7 @@ impl Geometry {
         match self {
             Self::Conv2d(g) => g.input,
             Self::TransposedConv2d(g) => g.input,
+            Self::Dense(g) => Shape { n: g.batch, h: 1, w: 1, c: g.inputs },
         }
     }
 
@@ -51,6 +56,7 @@ impl Geometry {
         match self {
             Self::Conv2d(g) => g.output,
             Self::TransposedConv2d(g) => g.output,
+            Self::Dense(g) => Shape { n: g.batch, h: 1, w: 1, c: g.units },
         }
     }
 
@@ -58,6 +64,7 @@ impl Geometry {
         match self {
             Self::Conv2d(g) => g.weights(),
             Self::TransposedConv2d(g) => g.weights(),
+            Self::Dense(g) => g.inputs * g.units,
         }
     }
 
@@ -65,35 +72,31 @@ impl Geometry {
         match self {
             Self::Conv2d(g) => g.output.c,
             Self::TransposedConv2d(g) => g.biases(),
+            Self::Dense(g) => g.units,
         }
     }
 
     /// Words of weights in `packing`; `None` where it does not serve this layer.
     pub const fn words(&self, packing: u32) -> Option<usize> {
-        match packed::plan(self, packing) {
-            Some(plan) => Some(packed::words(&plan)),
-            None => None,
-        }
+        packed::words(self, packing)
     }
 
     /// Bytes of scratch in `packing`, aligned as words; `None` where it does not serve this layer.
     pub const fn scratch(&self, packing: u32) -> Option<usize> {
-        match packed::plan(self, packing) {
-            Some(plan) => Some(packed::scratch(&plan)),
-            None => None,
-        }
+        packed::scratch(self, packing)
     }
 
-    /// The fastest packing of a layer that ends in `epilogue`; `None` where its weights stay plain:
-    /// groups, single taps, long windows, and multipliers or sums beyond the short rounding.
-    pub fn choose(&self, epilogue: &Requantize<'_>) -> Option<u32> {
-        packed::choose(self, epilogue)
+    /// The fastest packing of a layer with these plain weights that ends in `epilogue`; `None` where
+    /// they stay plain: groups, and multipliers or sums beyond the short rounding.
+    pub fn choose(&self, weights: &[i8], epilogue: &Requantize<'_>) -> Option<u32> {
+        packed::choose(self, weights, epilogue)
     }
 
     /// Writes plain weights in `packing` to `out`, which has [`Self::words`].
     ///
     /// # Errors
-    /// [`ShapeError::Length`] for slices of other lengths or a packing that does not serve this layer.
+    /// [`ShapeError::Length`] for slices of other lengths or a packing that does not serve this
+    /// layer; [`ShapeError::Range`] for weights that it cannot hold.
     pub fn pack(
         &self,
         packing: u32,
@@ -104,6 +107,9 @@ impl Geometry {
         epilogue.check(self.biases(), self.output().c)?;
         if weights.len() != self.weights() || self.words(packing) != Some(out.len()) {
             return Err(ShapeError::Length);
+        }
+        if !packed::holds(self, packing, weights, epilogue) {
+            return Err(ShapeError::Range);
         }
         packed::pack(self, packing, weights, epilogue, out);
         Ok(())

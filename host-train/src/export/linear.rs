@@ -187,7 +187,7 @@ impl<'g> Lowering<'g> {
             max: code(epilogue.max)?,
             table: None,
         };
-        let Some((geometry, packing)) = self.options.target.packing(of, &how) else {
+        let Some((geometry, packing)) = self.options.target.packing(of, weights, &how) else {
             return Ok(None);
         };
         let (words, scratch) = (geometry.words(packing), geometry.scratch(packing));

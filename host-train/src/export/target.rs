@@ -62,14 +62,21 @@ impl Target {
         }
     }
 
-    /// The packing of an int8 layer that ends in `epilogue`; `None` where its weights stay plain.
-    pub(super) fn packing(self, of: Scratch, epilogue: &Requantize<'_>) -> Option<(Geometry, u32)> {
+    /// The packing of an int8 layer with these weights that ends in `epilogue`; `None` where they
+    /// stay plain.
+    pub(super) fn packing(
+        self,
+        of: Scratch,
+        weights: &[i8],
+        epilogue: &Requantize<'_>,
+    ) -> Option<(Geometry, u32)> {
         let geometry = match of {
             Scratch::Conv2d(g) => Geometry::Conv2d(g),
             Scratch::TransposedConv2d(g) => Geometry::TransposedConv2d(g),
+            Scratch::Dense(g) => Geometry::Dense(g),
             _ => return None,
         };
-        let packing = geometry.choose(epilogue).filter(|_| self == Self::CortexM)?;
+        let packing = geometry.choose(weights, epilogue).filter(|_| self == Self::CortexM)?;
         Some((geometry, packing))
     }
 }

@@ -22,6 +22,7 @@ mod epilogue;
 mod expand;
 mod fused_conv_pool;
 mod fused_upsample;
+mod lanes;
 mod linear;
 mod mac;
 pub(crate) mod packed;

@@ -32,6 +32,10 @@ impl Model<'_> {
                 let geometry = pack::Geometry::TransposedConv2d(*g);
                 self.check_packed(layer, linear, &geometry, g.biases(), g.output.c)
             }
+            Op::Dense(g, linear) if linear.packing != pack::PLAIN => {
+                let geometry = pack::Geometry::Dense(*g);
+                self.check_packed(layer, linear, &geometry, g.units, g.units)
+            }
             Op::Conv2d(g, linear) => {
                 self.check_linear(layer, linear, g.weights(), g.output.c, g.output.c)
             }

@@ -370,6 +370,9 @@ fn linear<B: Backend + Kernels<E>, E: Typed>(op: &Op, io: Io<'_, E>) {
         Op::TransposedConv2d(g, data) if data.packing != pack::PLAIN => {
             E::packed(Geometry::TransposedConv2d(*g), data, io);
         }
+        Op::Dense(g, data) if data.packing != pack::PLAIN => {
+            E::packed(Geometry::Dense(*g), data, io);
+        }
         Op::Conv2d(g, data) => {
             let (weights, padding, epilogue) = parts(data);
             let op = Conv2d { geometry: *g, weights, padding, epilogue };

@@ -23,6 +23,7 @@ macro_rules! cpu {
 
 mod arrange_asm;
 mod fused_asm;
+mod lanes_asm;
 mod pairs_asm;
 mod patch_asm;
 mod planes_asm;
@@ -34,6 +35,7 @@ mod tile_asm;
 
 pub(super) use arrange_asm::{gather, interleave, widen, widen_split};
 pub(super) use fused_asm::{pool_3x3, upsampled_row};
+pub(super) use lanes_asm::{lanes, pair_up};
 pub(super) use pairs_asm::{pack_rows, two_rows};
 pub(super) use patch_asm::patch;
 pub(super) use planes_asm::{spread, twice};

@@ -2,6 +2,7 @@
 //! the backend is compiled, tested and interpreted through these on any machine.
 
 mod fused;
+mod lanes;
 mod pairs;
 mod patch;
 mod planes;
@@ -9,6 +10,7 @@ mod slide;
 mod tables;
 
 pub(super) use fused::{pool_3x3, upsampled_row};
+pub(super) use lanes::{lanes, pair_up};
 pub(super) use pairs::{pack_rows, two_rows};
 pub(super) use patch::patch;
 pub(super) use planes::{spread, twice};

@@ -3,17 +3,19 @@
 use super::epilogue::Finish;
 use super::expand::Weights;
 use super::images;
+use super::lanes;
 use super::linear::Input;
 use super::plan::{Form, PHASES, Phase, Plan};
 use super::planes::Planes;
 use super::stream;
 use crate::backend::line::Line;
 use crate::epilogue::Requantize;
+use crate::ops;
 use crate::pack::{Geometry, Packed};
 use crate::view::{View, ViewMut};
 
 /// Forms by their number, from 1 on.
-const FORMS: [Form; crate::pack::LAST as usize] =
+const FORMS: [Form; 6] =
     [Form::Rows, Form::Twice, Form::Segments, Form::Columns, Form::Patch, Form::Double];
 
 /// The phases of a layer; `None` for groups, single taps and too many phases.
@@ -29,6 +31,7 @@ const fn phases(geometry: &Geometry) -> Option<([Phase; PHASES], usize)> {
             Some(([Phase { rows, columns, bias: 0 }; PHASES], 1))
         }
         Geometry::TransposedConv2d(g) => Phase::transposed(&g.window, g.output.c),
+        Geometry::Dense(_) => None,
     }
 }
 
@@ -36,9 +39,13 @@ const fn channels(geometry: &Geometry) -> [usize; 2] {
     [geometry.input().c, geometry.output().c]
 }
 
-/// The plan of a packing.
-pub(crate) const fn plan(geometry: &Geometry, packing: u32) -> Option<Plan> {
-    if packing == 0 || packing > crate::pack::LAST {
+/// The packing on lanes, which follows those on planes.
+const LANES: u32 = FORMS.len() as u32 + 1;
+const _: () = assert!(LANES == crate::pack::LAST);
+
+/// The plan of a packing on planes.
+const fn planes(geometry: &Geometry, packing: u32) -> Option<Plan> {
+    if packing == 0 || packing >= LANES {
         return None;
     }
     let Some((list, count)) = phases(geometry) else { return None };
@@ -62,22 +69,76 @@ fn prepare(geometry: &Geometry, form: Form) -> Option<Prepared> {
     Some(Prepared { plan, list, count, depth: depth(geometry) })
 }
 
-/// Words of weights of a plan.
-pub(crate) const fn words(plan: &Plan) -> usize {
-    plan.groups * plan.group
+/// The plan on lanes.
+const fn lanes(geometry: &Geometry) -> Option<lanes::Plan> {
+    match geometry {
+        Geometry::Conv2d(g) => lanes::Plan::conv2d(g),
+        Geometry::Dense(g) => Some(lanes::Plan::dense(g)),
+        Geometry::TransposedConv2d(_) => None,
+    }
 }
 
-/// Bytes of scratch of a plan.
-pub(crate) const fn scratch(plan: &Plan) -> usize {
-    plan.bytes(true)
+/// See [`Geometry::words`].
+pub(crate) const fn words(geometry: &Geometry, packing: u32) -> Option<usize> {
+    if packing == LANES {
+        return match lanes(geometry) {
+            Some(plan) => Some(plan.weights()),
+            None => None,
+        };
+    }
+    match planes(geometry, packing) {
+        Some(plan) => Some(plan.groups * plan.group),
+        None => None,
+    }
+}
+
+/// See [`Geometry::scratch`].
+pub(crate) const fn scratch(geometry: &Geometry, packing: u32) -> Option<usize> {
+    if packing == LANES {
+        return match lanes(geometry) {
+            Some(plan) => Some(plan.bytes()),
+            None => None,
+        };
+    }
+    match planes(geometry, packing) {
+        Some(plan) => Some(plan.bytes(true)),
+        None => None,
+    }
 }
 
 /// See [`Geometry::choose`].
-pub(crate) fn choose(geometry: &Geometry, epilogue: &Requantize<'_>) -> Option<u32> {
-    let (list, count) = phases(geometry)?;
-    let plan = Plan::new(list.get(..count)?, channels(geometry), true)?;
+pub(crate) fn choose(
+    geometry: &Geometry,
+    weights: &[i8],
+    epilogue: &Requantize<'_>,
+) -> Option<u32> {
+    if !Finish::new(epilogue, depth(geometry)).short {
+        return None;
+    }
+    let served = |plan: &lanes::Plan| plan.pays() && plan.holds(weights, epilogue);
+    let lanes = lanes(geometry).filter(served);
+    let Some((list, count)) = phases(geometry) else { return lanes.map(|_| LANES) };
+    let phases = list.get(..count)?;
+    let Some(plan) = Plan::new(phases, channels(geometry), true) else {
+        return lanes.map(|_| LANES);
+    };
+    let rows = phases.first().map_or(0, |phase| phase.rows.outputs);
+    let faster = |lanes: &lanes::Plan| lanes.cycles() < plan.cycles(phases) * rows;
+    if plan.form != Form::Patch && lanes.as_ref().is_some_and(faster) {
+        return Some(LANES);
+    }
     let form = FORMS.iter().position(|&form| form == plan.form)?;
-    Finish::new(epilogue, depth(geometry)).short.then_some(form as u32 + 1)
+    Some(form as u32 + 1)
+}
+
+/// Whether `packing` can hold these weights.
+pub(crate) fn holds(
+    geometry: &Geometry,
+    packing: u32,
+    weights: &[i8],
+    epilogue: &Requantize<'_>,
+) -> bool {
+    packing != LANES || lanes(geometry).is_some_and(|plan| plan.holds(weights, epilogue))
 }
 
 /// Products of a sum, at most.
@@ -85,16 +146,19 @@ const fn depth(geometry: &Geometry) -> usize {
     match geometry {
         Geometry::Conv2d(g) => g.depth(),
         Geometry::TransposedConv2d(g) => g.window.taps() * g.input.c,
+        Geometry::Dense(g) => g.inputs,
     }
 }
 
 fn weights<'a>(geometry: &Geometry, data: &'a [i8]) -> Weights<'a> {
-    let window = match geometry {
-        Geometry::Conv2d(g) => &g.window,
-        Geometry::TransposedConv2d(g) => &g.window,
+    let kernel = match geometry {
+        Geometry::Conv2d(ops::Conv2dGeometry { window, .. })
+        | Geometry::TransposedConv2d(ops::TransposedConv2dGeometry { window, .. }) => {
+            [window.rows.kernel, window.columns.kernel]
+        }
+        Geometry::Dense(_) => [1, 1],
     };
     let [inputs, outputs] = channels(geometry);
-    let kernel = [window.rows.kernel, window.columns.kernel];
     Weights { data, bias: &[], outputs, inputs, kernel, depthwise: false }
 }
 
@@ -106,10 +170,13 @@ pub(crate) fn pack(
     epilogue: &Requantize<'_>,
     out: &mut [i32],
 ) {
-    let (Some(plan), Some((list, count))) = (plan(geometry, packing), phases(geometry)) else {
+    let finish = Finish::new(epilogue, depth(geometry));
+    if let (LANES, Some(plan)) = (packing, lanes(geometry)) {
+        return plan.pack(data, &finish, out);
+    }
+    let (Some(plan), Some((list, count))) = (planes(geometry, packing), phases(geometry)) else {
         return;
     };
-    let finish = Finish::new(epilogue, depth(geometry));
     let weights = weights(geometry, data);
     for (group, words) in out.chunks_exact_mut(plan.group).enumerate() {
         stream::group(&weights, &finish, &plan, &list[..count], 2 * group, words);
@@ -127,6 +194,10 @@ macro_rules! forms {
             y: ViewMut<'_, i8>,
             scratch: &mut [u8],
         ) {
+            if layer.packing == LANES {
+                let Some(plan) = lanes(&layer.geometry) else { return };
+                return on_lanes(layer, &plan, depth(&layer.geometry), x, y, scratch);
+            }
             let Some(&form) = FORMS.get((layer.packing as usize).wrapping_sub(1)) else { return };
             let Some(prepared) = prepare(&layer.geometry, form) else { return };
             match form {
@@ -179,5 +250,23 @@ fn all(
     for (image, out) in images(x, &mut y, [input, output]) {
         let input = Input { image, channels: input.c, zero_point: layer.zero_point };
         planes.packed(form, layer.words, &input, out, scratch);
+    }
+}
+
+#[inline(never)]
+fn on_lanes(
+    layer: &Packed<'_>,
+    plan: &lanes::Plan,
+    depth: usize,
+    x: View<'_, i8>,
+    mut y: ViewMut<'_, i8>,
+    scratch: &mut [u8],
+) {
+    let (_, scratch, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);
+    let finish = Finish::new(&layer.epilogue, depth);
+    let (image, out) = plan.image();
+    let images = x.data().chunks_exact(image);
+    for (image, out) in images.zip(y.data_mut().chunks_exact_mut(out)) {
+        plan.run(layer.words, &finish, layer.zero_point, image, out, scratch);
     }
 }

@@ -313,7 +313,7 @@ impl Plan {
     }
 
     /// Roughly the cycles of a row of outputs.
-    fn cycles(&self, phases: &[Phase]) -> usize {
+    pub(super) fn cycles(&self, phases: &[Phase]) -> usize {
         let mut cycles = 0;
         for phase in phases {
             let (rows, columns) = (&phase.rows, &phase.columns);

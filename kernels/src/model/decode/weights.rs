@@ -32,7 +32,10 @@ impl Context<'_, '_> {
         };
         let epilogue = tri!(self.epilogue(LinearRecord::SIZE));
         let packing = self.record.packing;
-        let packs = matches!(self.record.opcode, opcode::CONV_2D | opcode::TRANSPOSED_CONV_2D);
+        let packs = matches!(
+            self.record.opcode,
+            opcode::CONV_2D | opcode::TRANSPOSED_CONV_2D | opcode::DENSE
+        );
         if packing != pack::PLAIN && (self.float() || !packs || !pack::is_supported()) {
             return Err(FormatError::Packing(self.index));
         }

@@ -1,0 +1,432 @@
+//! Convolutions and dense layers on *raw lanes*: two weights of a byte in a lane of 16 bits.
+//!
+//! A word holds two inputs' weights of two output channels, each lane `low + 256 · high`, and
+//! serves both of them:
+//!
+//! ```text
+//! raw += x · word              one smlad: sums of low + 256 · high
+//! low += x · sxtb16(word)      the low bytes alone, sign included
+//! high = (raw − low) / 256     once, at the end; exact while |high| < 2^23
+//! ```
+//!
+//! so that packed weights take the flash of plain ones. Windows are widened two pixels side
+//! by side and stand beside four channels ([`Tile::Two`]); a single pixel beside eight
+//! ([`Tile::One`]).
+
+use super::epilogue::Finish;
+use super::expand::Weights;
+use super::insn;
+use crate::epilogue::Requantize;
+use crate::ops::{Conv2dGeometry, DenseGeometry};
+
+/// Turns of the loop over pairs are this long.
+#[cfg_attr(not(arm_dsp), expect(dead_code, reason = "the shape of the code in `asm.rs`"))]
+pub(super) const UNROLL: usize = 16;
+/// Most tiles of one call.
+const TILES: usize = 8;
+/// Words of windows of one call, unless a single tile takes more.
+const WINDOW_WORDS: usize = 256;
+/// Sums of high channels stay below this.
+const HIGH: u64 = 1 << 23;
+
+/// What is multiplied at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tile {
+    /// Two pixels × four channels.
+    Two,
+    /// One pixel × eight channels.
+    One,
+}
+
+impl Tile {
+    /// Pixels.
+    pub(super) const fn pixels(self) -> usize {
+        match self {
+            Self::Two => 2,
+            Self::One => 1,
+        }
+    }
+
+    /// Channels of a group.
+    pub(super) const fn channels(self) -> usize {
+        8 / self.pixels()
+    }
+
+    /// Words of a group of `pairs` pairs of inputs: first sums `[low, low + 256 · high]` of each
+    /// two channels, the weights pair by pair, then mantissa, offset and right shift of each channel.
+    pub(super) const fn group(self, pairs: usize) -> usize {
+        self.channels() * 4 + self.channels() / 2 * pairs
+    }
+}
+
+/// Tiles of all groups.
+pub(super) struct Lanes<'a> {
+    pub(super) tile: Tile,
+    /// Pairs of inputs, a word of each pixel of a tile after the other.
+    pub(super) x: &'a [i32],
+    /// Pairs of a window.
+    pub(super) pairs: usize,
+    pub(super) tiles: usize,
+    /// Groups of [`Tile::group`] words.
+    pub(super) weights: &'a [i32],
+    pub(super) groups: usize,
+    /// Channel `c` of pixel `p` goes to `out[p · step + c]`.
+    pub(super) out: &'a mut [i8],
+    pub(super) step: usize,
+    /// Whether the lowest code is the zero point.
+    pub(super) relu: bool,
+}
+
+impl Lanes<'_> {
+    /// Whether all that is read and written lies in its slice.
+    pub(super) const fn fits(&self) -> bool {
+        let (pixels, channels) = (self.tile.pixels(), self.tile.channels());
+        self.pairs != 0
+            && self.groups != 0
+            && self.tiles != 0
+            && self.x.len() >= self.tiles * self.pairs * pixels
+            && self.weights.len() >= self.groups * self.tile.group(self.pairs)
+            && self.out.len() >= (self.tiles * pixels - 1) * self.step + self.groups * channels
+    }
+}
+
+/// One axis of the windows.
+#[derive(Clone, Copy)]
+struct Axis {
+    input: usize,
+    pad: usize,
+    taps: usize,
+    step: usize,
+    stride: usize,
+    outputs: usize,
+}
+
+impl Axis {
+    const fn of(axis: &crate::window::Axis) -> Self {
+        Self {
+            input: axis.input,
+            pad: axis.pad,
+            taps: axis.kernel,
+            step: axis.dilation,
+            stride: axis.stride,
+            outputs: axis.output,
+        }
+    }
+
+    /// Single taps over `count` cells.
+    const fn cells(count: usize) -> Self {
+        Self { input: count, pad: 0, taps: 1, step: 1, stride: 1, outputs: count }
+    }
+
+    /// Cells between the first and the last tap of an output.
+    const fn reach(&self) -> usize {
+        (self.taps - 1) * self.step
+    }
+}
+
+/// A layer on the lanes; everything follows from its shape.
+#[derive(Clone, Copy)]
+pub(super) struct Plan {
+    rows: Axis,
+    columns: Axis,
+    channels: usize,
+    outputs: usize,
+    /// Runs of a kernel row, their codes and the words that hold these.
+    across: usize,
+    run: usize,
+    words: usize,
+    /// Rows kept with padding around them; none where no window sees any.
+    ring: usize,
+    tile: Tile,
+}
+
+impl Plan {
+    /// `None` for groups.
+    pub(super) const fn conv2d(g: &Conv2dGeometry) -> Option<Self> {
+        if g.groups != 1 {
+            return None;
+        }
+        let (rows, columns) = (&g.window.rows, &g.window.columns);
+        let padded = !g.window.is_unpadded();
+        let pointwise = g.window.taps() == 1 && rows.stride == 1 && columns.stride == 1;
+        if pointwise && !padded {
+            let cells = Axis::cells(g.input.n * g.input.h * g.input.w);
+            return Some(Self::of(Axis::cells(1), cells, [g.input.c, g.output.c], false));
+        }
+        let axes = (Axis::of(rows), Axis::of(columns));
+        Some(Self::of(axes.0, axes.1, [g.input.c, g.output.c], padded))
+    }
+
+    /// Rows of the batch are pixels.
+    pub(super) const fn dense(g: &DenseGeometry) -> Self {
+        Self::of(Axis::cells(1), Axis::cells(g.batch), [g.inputs, g.units], false)
+    }
+
+    const fn of(rows: Axis, columns: Axis, [channels, outputs]: [usize; 2], padded: bool) -> Self {
+        let joined = columns.step == 1 || columns.taps == 1;
+        let across = if joined { 1 } else { columns.taps };
+        let run = if joined { columns.taps * channels } else { channels };
+        // Pixels of a tile may lie in two rows of outputs.
+        let ring = if padded { rows.reach() + 1 + rows.stride } else { 0 };
+        let tile = if rows.outputs * columns.outputs == 1 { Tile::One } else { Tile::Two };
+        let words = run.div_ceil(4);
+        Self { rows, columns, channels, outputs, across, run, words, ring, tile }
+    }
+
+    /// Pairs of a window.
+    const fn pairs(&self) -> usize {
+        self.rows.taps * self.across * self.words * 2
+    }
+
+    const fn groups(&self) -> usize {
+        self.outputs.div_ceil(self.tile.channels())
+    }
+
+    const fn tiles(&self) -> usize {
+        let tiles = WINDOW_WORDS / (2 * self.pairs());
+        if tiles == 0 {
+            1
+        } else if tiles > TILES {
+            TILES
+        } else {
+            tiles
+        }
+    }
+
+    /// Words of weights.
+    pub(super) const fn weights(&self) -> usize {
+        self.groups() * self.tile.group(self.pairs())
+    }
+
+    /// Codes of an input row, of the ring or of the image.
+    const fn row(&self) -> usize {
+        let cells = match self.ring {
+            0 => self.columns.input,
+            _ => (self.columns.outputs - 1) * self.columns.stride + self.columns.reach() + 1,
+        };
+        cells.saturating_mul(self.channels)
+    }
+
+    /// Words of scratch: windows, the last run of either pixel, and the ring.
+    const fn parts(&self) -> [usize; 3] {
+        let pixels = self.tile.pixels();
+        let windows = self.tiles() * self.pairs() * pixels;
+        [windows, pixels * self.words, self.ring.saturating_mul(self.row()).div_ceil(4)]
+    }
+
+    /// Bytes of scratch.
+    pub(super) const fn bytes(&self) -> usize {
+        let [windows, spill, ring] = self.parts();
+        windows.saturating_add(spill).saturating_add(ring).saturating_mul(4)
+    }
+
+    /// Roughly the cycles of an image.
+    pub(super) const fn cycles(&self) -> usize {
+        let pixels = self.rows.outputs * self.columns.outputs;
+        let tile = 100 + self.pairs() * 15 + self.pairs().div_ceil(16) * 6;
+        let runs = self.rows.taps * self.across;
+        pixels.div_ceil(2) * (self.groups() * tile + runs * (60 + 15 * self.words))
+    }
+
+    /// Whether a single pixel has the channels that make up for a group that is not full: plain
+    /// weights advance by fours and then by ones.
+    pub(super) const fn pays(&self) -> bool {
+        let (fours, ones) = (self.outputs / 4, self.outputs % 4);
+        matches!(self.tile, Tile::Two) || self.groups() * 19 < fours * 12 + ones * 6
+    }
+
+    /// Whether the lanes can hold these weights, and the sums of high channels their bits.
+    pub(super) fn holds(&self, weights: &[i8], how: &Requantize<'_>) -> bool {
+        let depth = self.rows.taps * self.columns.taps * self.channels;
+        weights.chunks_exact(depth).zip(how.bias).skip(1).step_by(2).all(|(weights, bias)| {
+            let sum: u64 = weights.iter().map(|weight| u64::from(weight.unsigned_abs())).sum();
+            let bound = sum.saturating_mul(128).saturating_add(bias.unsigned_abs().into());
+            bound < HIGH && !weights.contains(&i8::MIN)
+        })
+    }
+
+    /// Weights `[output][ky][kx][input]` in the order of the groups; `out` has [`Self::weights`].
+    pub(super) fn pack(&self, data: &[i8], finish: &Finish<'_>, out: &mut [i32]) {
+        let kernel = [self.rows.taps, self.columns.taps];
+        let (inputs, outputs) = (self.channels, self.outputs);
+        let weights = Weights { data, bias: &[], outputs, inputs, kernel, depthwise: false };
+        let channels = self.tile.channels();
+        let groups = out.chunks_exact_mut(self.tile.group(self.pairs()));
+        for (group, words) in groups.enumerate() {
+            let first = group * channels;
+            let (sums, rest) = words.split_at_mut(channels);
+            let (lanes, ends) = rest.split_at_mut(channels / 2 * self.pairs());
+            let channel = |output: usize| match output < outputs {
+                true => finish.head(output, 0),
+                false => [0, 0, 0, 1],
+            };
+            for (end, output) in ends.chunks_exact_mut(3).zip(first..) {
+                end.copy_from_slice(&channel(output)[1..]);
+            }
+            for (sums, low) in sums.chunks_exact_mut(2).zip((first..).step_by(2)) {
+                let [low, high] = [low, low + 1].map(|output| channel(output)[0] / 2);
+                sums.copy_from_slice(&[low, low.wrapping_add(high << 8)]);
+            }
+            for (pair, words) in lanes.chunks_exact_mut(channels / 2).enumerate() {
+                let run = pair / (2 * self.words);
+                let tap = [run / self.across, run % self.across];
+                let at = pair % (2 * self.words) / 2 * 4 + pair % 2;
+                for (word, low) in words.iter_mut().zip((first..).step_by(2)) {
+                    let lane = |at: usize| {
+                        let [low, high] = [low, low + 1].map(|output| {
+                            let run = weights.run(output, tap, self.run);
+                            run.get(at).map_or(0, |&weight| i32::from(weight))
+                        });
+                        low + (high << 8)
+                    };
+                    *word = lane(at) & 0xffff | lane(at + 2) << 16;
+                }
+            }
+        }
+    }
+
+    /// Codes of an image of inputs, and of its outputs.
+    pub(super) const fn image(&self) -> (usize, usize) {
+        let outputs = self.rows.outputs * self.columns.outputs * self.outputs;
+        (self.rows.input * self.columns.input * self.channels, outputs)
+    }
+
+    /// One image to `out`; `scratch` has [`Self::bytes`].
+    pub(super) fn run(
+        &self,
+        weights: &[i32],
+        finish: &Finish<'_>,
+        zero_point: i8,
+        image: &[i8],
+        out: &mut [i8],
+        scratch: &mut [i32],
+    ) {
+        let [windows, spill, ring] = self.parts();
+        let Some((windows, rest)) = scratch.split_at_mut_checked(windows) else { return };
+        let Some((spill, rest)) = rest.split_at_mut_checked(spill) else { return };
+        let Some(ring) = rest.get_mut(..ring) else { return };
+        let spill: &mut [i8] = bytemuck::cast_slice_mut(spill);
+        let code = [zero_point as u8; 4];
+        for word in ring.iter_mut() {
+            *word = i32::from_ne_bytes(code);
+        }
+        let ring: &mut [i8] = bytemuck::cast_slice_mut(ring);
+        let (pixels, total) = (self.tile.pixels(), self.rows.outputs * self.columns.outputs);
+        let len = self.pairs() * pixels;
+        let (mut done, mut next) = (0, 0);
+        while done < total {
+            // Whole tiles, several at a time; the last may repeat a pixel.
+            let left = total - done;
+            let tiles = (left / pixels).min(self.tiles());
+            let (first, tiles) = if tiles == 0 { (total - pixels, 1) } else { (done, tiles) };
+            let tiled = windows.chunks_exact_mut(len).take(tiles);
+            for (x, pixel) in tiled.zip((first..).step_by(pixels)) {
+                let at = [pixel, pixel + pixels - 1].map(|pixel| match self.rows.outputs {
+                    1 => [0, pixel],
+                    _ => [pixel / self.columns.outputs, pixel % self.columns.outputs],
+                });
+                if self.ring == 0 {
+                    self.window(image, at, spill, x);
+                } else {
+                    next = self.fill(image, at, next, zero_point, ring);
+                    self.window(ring, at, spill, x);
+                }
+            }
+            let out = out.get_mut(first * self.outputs..).unwrap_or(&mut []);
+            self.tiles_to(weights, finish.relu(), windows, tiles, out);
+            done = first + tiles * pixels;
+        }
+        finish.end(out);
+    }
+
+    /// Brings the rows that two pixels read into the ring; the first row that is not there.
+    fn fill(
+        &self,
+        image: &[i8],
+        at: [[usize; 2]; 2],
+        next: usize,
+        zero_point: i8,
+        ring: &mut [i8],
+    ) -> usize {
+        let len = self.row();
+        let source = self.columns.input * self.channels;
+        let before = (self.columns.pad * self.channels).min(len);
+        let inside = source.min(len - before);
+        let [begin, last] = at.map(|[oy, _]| oy * self.rows.stride);
+        let end = last + self.rows.reach() + 1;
+        for v in next.max(begin)..end {
+            let row = v % self.ring * len + before;
+            let Some(row) = ring.get_mut(row..row + inside) else { break };
+            let iy = v.checked_sub(self.rows.pad).filter(|&iy| iy < self.rows.input);
+            match iy.and_then(|iy| image.get(iy * source..iy * source + inside)) {
+                Some(source) => row.copy_from_slice(source),
+                None => {
+                    for code in row {
+                        *code = zero_point;
+                    }
+                }
+            }
+        }
+        next.max(end)
+    }
+
+    /// The windows of the pixels at `at` in `data`, the ring or the image, side by side in `x`.
+    fn window(&self, data: &[i8], at: [[usize; 2]; 2], spill: &mut [i8], x: &mut [i32]) {
+        let (len, row) = (4 * self.words, self.row());
+        let mut runs = x.chunks_exact_mut(self.tile.pixels() * 2 * self.words);
+        for ky in 0..self.rows.taps {
+            let mut starts = at.map(|[oy, ox]| {
+                let v = oy * self.rows.stride + ky * self.rows.step;
+                let v = if self.ring == 0 { v } else { v % self.ring };
+                v * row + ox * self.columns.stride * self.channels
+            });
+            for out in runs.by_ref().take(self.across) {
+                let [a, b] = starts.map(|at| data.get(at..at + len));
+                match (self.tile, a, b) {
+                    (Tile::Two, Some(a), Some(b)) => insn::pair_up([a, b], out),
+                    (Tile::One, Some(a), _) => insn::widen_split(a, bytemuck::cast_slice_mut(out)),
+                    _ => self.ends(data, starts, spill, out),
+                }
+                starts = starts.map(|at| at + self.columns.step * self.channels);
+            }
+        }
+    }
+
+    /// Runs whose last word is not whole where `data` ends: what is beyond meets weights of zero.
+    #[cold]
+    fn ends(&self, data: &[i8], starts: [usize; 2], spill: &mut [i8], out: &mut [i32]) {
+        let len = 4 * self.words;
+        for (spill, start) in spill.chunks_exact_mut(len).zip(starts) {
+            for (spill, &code) in spill.iter_mut().zip(data.get(start..).unwrap_or(&[])) {
+                *spill = code;
+            }
+        }
+        match (self.tile, spill.split_at_checked(len)) {
+            (Tile::Two, Some((a, b))) => insn::pair_up([a, b], out),
+            _ => insn::widen_split(spill, bytemuck::cast_slice_mut(out)),
+        }
+    }
+
+    /// `tiles` tiles of all channels, from the first output on.
+    fn tiles_to(&self, weights: &[i32], relu: bool, x: &[i32], tiles: usize, out: &mut [i8]) {
+        let (tile, pairs) = (self.tile, self.pairs());
+        let (groups, rest) = (self.outputs / tile.channels(), self.outputs % tile.channels());
+        let step = self.outputs;
+        insn::lanes(&mut Lanes { tile, x, pairs, tiles, weights, groups, out, step, relu });
+        if rest == 0 {
+            return;
+        }
+        // A group that is not whole ends elsewhere first.
+        let weights = weights.get(groups * tile.group(pairs)..).unwrap_or(&[]);
+        let mut spare = [0; TILES * 8];
+        let step = tile.channels();
+        let all = &mut spare[..];
+        insn::lanes(&mut Lanes { tile, x, pairs, tiles, weights, groups: 1, out: all, step, relu });
+        let pixels = out.chunks_mut(self.outputs).zip(spare.chunks_exact(step));
+        for (out, spare) in pixels.take(tiles * tile.pixels()) {
+            for (out, &code) in out.iter_mut().skip(groups * step).zip(&spare[..rest]) {
+                *out = code;
+            }
+        }
+    }
+}
