@@ -86,7 +86,7 @@ fn main() -> Result<()> {
     for (seed, layer) in list.layer.iter().enumerate() {
         let graph = Builder::new(layer, seed as u64).build();
         let graph = graph.with_context(|| layer.name.clone())?;
-        let options = |strip| Options { target: Target::CortexM, optimize: true, strip };
+        let options = |strip| Options { target: Target::CortexM, strip, ..Options::default() };
         let noted = AlignedBytes::copy_of(&export(&graph, options(false))?.blob);
         let blob = export(&graph, options(true))?.blob;
         entries.push(Entry { weights: blob.len(), ..entry(&layer.name, &noted)? });

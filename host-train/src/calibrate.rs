@@ -8,6 +8,7 @@ use microconv::model::{DType, Observer, Tensors};
 
 use crate::export::{Notes, Options, export};
 use crate::graph::Graph;
+use crate::optimize::Passes;
 use crate::runner::{AlignedBytes, observe};
 
 /// Smallest and largest value of each tensor, by name.
@@ -46,7 +47,7 @@ impl Observer for Widen<'_> {
 /// When the graph cannot be exported, a sample does not fit, or a value is not finite.
 pub fn calibrate(graph: &Graph, samples: &[Vec<f32>]) -> Result<Ranges> {
     ensure!(!samples.is_empty(), "calibration needs at least one sample");
-    let exported = export(graph, Options { optimize: false, ..Options::default() })?;
+    let exported = export(graph, Options { passes: Passes::NONE, ..Options::default() })?;
     let blob = AlignedBytes::copy_of(&exported.blob);
     let model = Model::from_bytes(blob.as_slice())?;
     let names = Notes::read(&model).tensors;

@@ -21,7 +21,9 @@ mod export;
 mod files;
 mod import;
 mod inspect;
+mod optimize;
 mod output;
+mod passes;
 mod progress;
 mod quantize;
 mod run;
@@ -41,6 +43,7 @@ enum Command {
     Train(train::Args),
     Quantize(quantize::Args),
     Import(import::Args),
+    Optimize(optimize::Args),
     Run(run::Args),
     Inspect(inspect::Args),
     Evaluate(evaluate::Args),
@@ -67,6 +70,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Train(args) => train::run(args),
         Command::Quantize(args) => quantize::run(args),
         Command::Import(args) => import::run(args),
+        Command::Optimize(args) => optimize::run(args),
         Command::Run(args) => run::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Evaluate(args) => evaluate::run(args),

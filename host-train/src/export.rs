@@ -14,12 +14,17 @@ mod simple;
 mod target;
 mod writer;
 
+pub(crate) use arrange::copy_records;
+pub(crate) use binary::binary_record;
+pub(crate) use linear::bias_index;
 pub use notes::{LayerNote, Notes};
-pub(crate) use quantized::clamp_of;
+pub(crate) use quantized::{clamp_of, multipliers};
+pub(crate) use reduce::{mean_multiplier, reduce_record};
+pub(crate) use simple::code_table;
 pub use target::Target;
 
 use crate::graph::{Graph, GraphError};
-use crate::optimize::optimize;
+use crate::optimize::{PassReport, Passes, optimize};
 use crate::plan::Plan;
 
 /// How to export.
@@ -27,15 +32,15 @@ use crate::plan::Plan;
 pub struct Options {
     /// The core to plan scratch and pack weights for.
     pub target: Target,
-    /// Fold activations into the layers before them.
-    pub optimize: bool,
+    /// What may be rewritten and fused.
+    pub passes: Passes,
     /// Leave out names and other notes for people.
     pub strip: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { target: Target::Portable, optimize: true, strip: false }
+        Self { target: Target::Portable, passes: Passes::ALL, strip: false }
     }
 }
 
@@ -46,6 +51,12 @@ pub struct Exported {
     pub blob: Vec<u8>,
     /// Where its tensors lie.
     pub plan: Plan,
+    /// Multiply-accumulates of an inference.
+    pub macs: u64,
+    /// Values that an inference brings from one int8 scale to another.
+    pub requantisations: u64,
+    /// Bytes of the blob that are notes for people.
+    pub notes: usize,
 }
 
 /// Exports a graph; quantised tensors make int8 layers, others f32 layers.
@@ -53,12 +64,20 @@ pub struct Exported {
 /// # Errors
 /// [`GraphError`] names the layer that cannot be expressed and says why.
 pub fn export(graph: &Graph, options: Options) -> Result<Exported, GraphError> {
+    export_noting(graph, options, &[])
+}
+
+/// [`export`], with what the passes did in the notes.
+pub(crate) fn export_noting(
+    graph: &Graph,
+    options: Options,
+    passes: &[PassReport],
+) -> Result<Exported, GraphError> {
     graph.validate()?;
-    let optimized = options.optimize.then(|| optimize(graph));
-    let graph = optimized.as_ref().unwrap_or(graph);
+    let graph = &optimize(graph, options.passes);
     graph.validate()?;
     let program = lower::lower(graph, options)?;
-    let exported = writer::write(program, options);
+    let exported = writer::write(program, options, passes);
     microconv::Model::parse(&exported.blob).map_err(|why| {
         GraphError::new("", format!("the exported blob is not valid ({why}); this is a bug"))
     })?;

@@ -141,6 +141,13 @@ impl Graph {
         (0..self.nodes.len()).filter(|&i| self.nodes[i].inputs.contains(&id)).collect()
     }
 
+    /// The node that alone reads the only output of node `index`, which the caller does not read.
+    pub fn sole_reader(&self, index: usize) -> Option<usize> {
+        let &[output] = self.nodes[index].outputs.as_slice() else { return None };
+        let &[reader] = self.consumers(output).as_slice() else { return None };
+        (!self.outputs.contains(&output)).then_some(reader)
+    }
+
     /// Checks ids, order and shapes of the whole graph.
     ///
     /// # Errors

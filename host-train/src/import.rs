@@ -1,5 +1,6 @@
 //! Models of other tools as graphs.
 
+pub mod blob;
 pub mod tflite;
 
 use std::fmt;

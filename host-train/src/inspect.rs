@@ -11,6 +11,7 @@ use microconv::model::{DType, TensorInfo};
 use serde::Serialize;
 
 use crate::export::Notes;
+use crate::optimize::PassReport;
 
 /// A layer as `inspect` shows it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -27,8 +28,10 @@ pub struct LayerSummary {
     pub output: Vec<usize>,
     /// Parameters, equal to Keras' `count_params`.
     pub parameters: usize,
-    /// Multiply-accumulates.
+    /// Multiply-accumulates that it computes.
     pub macs: u64,
+    /// Values that it brings from one int8 scale to another.
+    pub requantisations: u64,
     /// Input cells (rows, columns) that an output depends on; `None` for all of them.
     pub receptive_field: Option<[usize; 2]>,
     /// Bytes of scratch.
@@ -84,6 +87,10 @@ pub struct Summary {
     pub parameters: usize,
     /// Multiply-accumulates of all layers.
     pub macs: u64,
+    /// Requantisations of all layers.
+    pub requantisations: u64,
+    /// What the optimiser did when the blob was written.
+    pub passes: Vec<PassReport>,
     /// Bytes of the blob.
     pub flash_bytes: usize,
     /// Bytes of it that are notes for people (`--strip` leaves them out).
@@ -253,6 +260,7 @@ pub fn summarize(model: &Model<'_>) -> Summary {
             output: y.shape().to_vec(),
             parameters: note.parameters,
             macs: note.macs,
+            requantisations: note.requantisations,
             receptive_field: output.size.map(|size| size.map(|cells| cells.ceil() as usize)),
             scratch: record.scratch_bytes as usize,
             folded: note.folded,
@@ -265,6 +273,8 @@ pub fn summarize(model: &Model<'_>) -> Summary {
         outputs: (0..model.outputs()).map(|i| port(model.output_id(i))).collect(),
         parameters: layers.iter().map(|layer| layer.parameters).sum(),
         macs: layers.iter().map(|layer| layer.macs).sum(),
+        requantisations: layers.iter().map(|layer| layer.requantisations).sum(),
+        passes: notes.passes.clone(),
         flash_bytes: model.bytes().len(),
         notes_bytes: model.notes().len(),
         arena_bytes: model.arena_bytes(),

@@ -1,41 +1,91 @@
-//! Rewrites of a graph that change no int8 code: fewer products for the same results.
+//! Rewrites of a graph that change no int8 code: fewer products, fewer requantisations,
+//! less memory for the same results.
 //!
-//! The export applies them unless `--no-optimize` is given. What is fused while layers are
-//! written (activations, pools, upsampling) is decided in the export.
+//! Each pass is a file of this folder and stands in [`PASSES`]. Some rewrite the graph
+//! before it is lowered, others say what the lowering may put into one layer or into one
+//! piece of memory; a user sees no difference. `--no-optimize` leaves out all of them,
+//! `--only NAME` all others.
 
+pub(crate) mod activation;
 mod constant_channels;
+pub(crate) mod evaluate;
+pub(crate) mod in_place;
 mod nails;
+mod padding;
+pub(crate) mod pool;
+mod report;
+mod requantize;
+pub(crate) mod unpool;
+pub(crate) mod upsample;
+
+pub use report::{Counts, PassReport, export_reported};
 
 use crate::graph::Graph;
 
 /// A rewrite with its name.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass {
-    /// Name, for people.
+    /// Name on the command line.
     pub name: &'static str,
     /// What it does.
     pub summary: &'static str,
-    run: fn(&mut Graph),
+    /// How it changes the graph; `None` when the lowering does its work.
+    rewrite: Option<fn(&mut Graph)>,
 }
 
-/// All rewrites, in the order in which they run.
-pub const PASSES: [Pass; 2] = [
-    Pass {
-        name: "constant-channels",
-        summary: "channels that are the same for every input are folded into the biases after them",
-        run: constant_channels::run,
-    },
-    Pass {
-        name: "nails",
-        summary: "a bed of nails before a convolution becomes a transposed convolution",
-        run: nails::run,
-    },
+/// All passes, in the order in which they run.
+pub const PASSES: [Pass; 9] = [
+    padding::PASS,
+    requantize::PASS,
+    constant_channels::PASS,
+    nails::PASS,
+    activation::PASS,
+    pool::PASS,
+    upsample::PASS,
+    unpool::PASS,
+    in_place::PASS,
 ];
 
-/// The graph after all rewrites.
+/// A set of passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passes(u32);
+
+impl Passes {
+    /// Every pass.
+    pub const ALL: Self = Self((1 << PASSES.len()) - 1);
+    /// No pass: each layer on its own.
+    pub const NONE: Self = Self(0);
+
+    /// Every pass or none.
+    #[must_use]
+    pub const fn all_if(wanted: bool) -> Self {
+        if wanted { Self::ALL } else { Self::NONE }
+    }
+
+    /// The passes of these names; unknown names are ignored.
+    #[must_use]
+    pub fn named(names: &[impl AsRef<str>]) -> Self {
+        let wanted = |pass: &Pass| names.iter().any(|name| name.as_ref() == pass.name);
+        Self(PASSES.iter().enumerate().map(|(i, pass)| u32::from(wanted(pass)) << i).sum())
+    }
+
+    /// Whether `pass` is among them.
+    #[must_use]
+    pub fn has(self, pass: &Pass) -> bool {
+        PASSES.iter().position(|one| one.name == pass.name).is_some_and(|i| self.0 >> i & 1 == 1)
+    }
+
+    /// Those among the first `count` of [`PASSES`].
+    fn first(self, count: usize) -> Self {
+        Self(self.0 & ((1 << count) - 1))
+    }
+}
+
+/// The graph after the rewrites among `passes`.
 #[must_use]
-pub fn optimize(graph: &Graph) -> Graph {
+pub fn optimize(graph: &Graph, passes: Passes) -> Graph {
     let mut graph = graph.clone();
-    PASSES.iter().for_each(|pass| (pass.run)(&mut graph));
+    let chosen = PASSES.iter().filter(|pass| passes.has(pass));
+    chosen.filter_map(|pass| pass.rewrite).for_each(|rewrite| rewrite(&mut graph));
     graph
 }

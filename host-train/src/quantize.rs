@@ -131,7 +131,7 @@ impl Quantizer<'_> {
                 }
             }
             Op::Mean { .. } | Op::Activation(_) => self.activation(output, &node.name)?,
-            Op::Quantize | Op::Dequantize => {
+            Op::Quantize | Op::Dequantize | Op::Table(_) => {
                 return Err(GraphError::new(&node.name, "the graph is quantised already"));
             }
         }

@@ -4,6 +4,7 @@ pub mod seeds;
 
 use host_train::export::{Options, Target, export};
 use host_train::import::tflite;
+use host_train::optimize::Passes;
 use host_train::runner::AlignedBytes;
 use microconv::backend::{Backend, CortexM, Scalar, Wide};
 use microconv::model::format::{CRC, Header};
@@ -26,7 +27,9 @@ pub fn import_tflite(bytes: &[u8]) {
     graph.validate().expect("an imported graph is well formed");
     for (target, optimize) in [(Target::Portable, false), (Target::CortexM, true)] {
         // A graph may be beyond what a blob can say.
-        if let Ok(exported) = export(&graph, Options { target, optimize, strip: false }) {
+        if let Ok(exported) =
+            export(&graph, Options { target, passes: Passes::all_if(optimize), strip: false })
+        {
             load_and_run(&exported.blob).expect("a blob that was written is read");
         }
     }

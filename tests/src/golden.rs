@@ -6,9 +6,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use host_train::export::{Options, export};
+use host_train::export::{Options, Target, export};
 use host_train::graph::Graph;
-use host_train::import::tflite;
+use host_train::import::{blob, tflite};
+use host_train::optimize::Passes;
 use host_train::runner::AlignedBytes;
 use microconv::backend::Backend;
 use microconv::{Model, Session};
@@ -49,13 +50,9 @@ pub enum Source {
 }
 
 impl Source {
-    /// The graph; with `optimize` as the importer rewrites it.
-    fn graph(&self, optimize: bool) -> Result<Graph, String> {
+    fn graph(&self) -> Result<Graph, String> {
         match self {
-            Self::Tflite(bytes) => {
-                let read = if optimize { tflite::read } else { tflite::read_unfused };
-                read(bytes).map_err(|error| format!("import: {error}"))
-            }
+            Self::Tflite(bytes) => tflite::read(bytes).map_err(|error| format!("import: {error}")),
             Self::Decoder(decoder) => decoder.graph().map_err(|error| format!("graph: {error}")),
         }
     }
@@ -90,14 +87,35 @@ impl Case {
             self.name,
             B::NAME,
             options.target,
-            options.optimize
+            options.passes != Passes::NONE
         );
         self.compare::<B>(options).map_err(|why| format!("{what}: {why}"))
     }
 
+    /// Exports the model with the passes of `first`, reads the blob back into a graph, and
+    /// exports and runs that as [`Case::check`] does.
+    ///
+    /// # Errors
+    /// As [`Case::check`], or when the blob cannot be read back.
+    pub fn check_read_back<B: Backend>(
+        &self,
+        first: Passes,
+        options: Options,
+    ) -> Result<(), String> {
+        let plain = Options { passes: first, target: Target::Portable, strip: false };
+        let exported = export(&self.source.graph()?, plain).map_err(|why| why.to_string())?;
+        let blob = AlignedBytes::copy_of(&exported.blob);
+        let model = Model::from_bytes(blob.as_slice()).map_err(|why| format!("load: {why}"))?;
+        let graph = blob::read(&model).map_err(|why| format!("read back: {why}"))?;
+        self.compare_graph::<B>(&graph, options)
+    }
+
     fn compare<B: Backend>(&self, options: Options) -> Result<(), String> {
-        let graph = self.source.graph(options.optimize)?;
-        let exported = export(&graph, options).map_err(|error| format!("export: {error}"))?;
+        self.compare_graph::<B>(&self.source.graph()?, options)
+    }
+
+    fn compare_graph<B: Backend>(&self, graph: &Graph, options: Options) -> Result<(), String> {
+        let exported = export(graph, options).map_err(|error| format!("export: {error}"))?;
         let blob = AlignedBytes::copy_of(&exported.blob);
         let model = Model::from_bytes(blob.as_slice()).map_err(|error| format!("load: {error}"))?;
         if self.runs.is_empty() {

@@ -7,6 +7,7 @@ use host_train::calibrate::calibrate;
 use host_train::export::{Options, Target, export};
 use host_train::graph::{Data, Graph, Op};
 use host_train::inspect::summarize;
+use host_train::optimize::Passes;
 use host_train::quantize::quantize;
 use host_train::runner::AlignedBytes;
 use microconv::backend::{Backend, CortexM, Scalar, Wide};
@@ -77,7 +78,7 @@ fn check(name: &str, expected: &[u32]) {
         let inputs = inputs(&graph, float);
         for target in [Target::Portable, Target::CortexM, Target::Native] {
             let options = Options { target, ..Options::default() };
-            let plain = export(&graph, Options { optimize: false, ..options }).unwrap();
+            let plain = export(&graph, Options { passes: Passes::NONE, ..options }).unwrap();
             let fused = export(&graph, options).unwrap();
             assert!(fused.plan.bytes <= plain.plan.bytes, "{name} {target}: more memory");
             if target == Target::Portable {
@@ -201,7 +202,7 @@ fn dead_filters_are_cut_out() {
     for seed in 1..40 {
         let graph = with_dead_filters(seed);
         let inputs = inputs(&graph, false);
-        let plain = Options { optimize: false, ..Options::default() };
+        let plain = Options { passes: Passes::NONE, ..Options::default() };
         let plain = export(&graph, plain).unwrap();
         let cut = export(&graph, Options::default()).unwrap();
         let macs = |blob: &[u8]| {

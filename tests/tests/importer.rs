@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use host_train::export::{Options, Target, export};
 use host_train::graph::{Graph, Op, ResizeMode};
 use host_train::import::tflite;
+use host_train::optimize::{Passes, optimize};
 use host_train::runner::AlignedBytes;
 use microconv::backend::{Backend, CortexM, Scalar, Wide};
 use microconv::model::DType;
@@ -28,7 +29,8 @@ fn cases() -> Vec<PathBuf> {
 }
 
 fn graph(name: &str) -> Graph {
-    tflite::read(&std::fs::read(folder().join(format!("{name}.tflite"))).unwrap()).unwrap()
+    let bytes = std::fs::read(folder().join(format!("{name}.tflite"))).unwrap();
+    optimize(&tflite::read(&bytes).unwrap(), Passes::named(&["padding"]))
 }
 
 /// The runs of array `name` of a case, as bytes of elements of this type.
@@ -45,10 +47,10 @@ fn runs(archive: &mut NpzArchive<Cursor<Vec<u8>>>, name: &str, dtype: DType) -> 
 fn check<B: Backend>(case: &Path, optimize: bool, target: Target) {
     let name = format!("{} on {} (optimize {optimize})", case.display(), B::NAME);
     let bytes = std::fs::read(case).unwrap();
-    let read = if optimize { tflite::read } else { tflite::read_unfused };
-    let graph = read(&bytes).unwrap_or_else(|why| panic!("{name}: {why}"));
-    let exported = export(&graph, Options { target, optimize, strip: true })
-        .unwrap_or_else(|why| panic!("{name}: {why}"));
+    let graph = tflite::read(&bytes).unwrap_or_else(|why| panic!("{name}: {why}"));
+    let exported =
+        export(&graph, Options { target, passes: Passes::all_if(optimize), strip: true })
+            .unwrap_or_else(|why| panic!("{name}: {why}"));
     let blob = AlignedBytes::copy_of(&exported.blob);
     let model = Model::from_bytes(blob.as_slice()).unwrap();
     let mut arena = AlignedBytes::zeros(model.arena_bytes());

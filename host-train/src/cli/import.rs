@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::cli::files::write_atomically;
-use crate::export::{Options, Target, export};
+use crate::cli::passes::{PassArgs, print_report};
+use crate::export::{Options, Target};
 use crate::import::tflite;
+use crate::optimize::export_reported;
 
 /// Imports a TensorFlow Lite model, float or full int8, as one blob.
 #[derive(Debug, clap::Args)]
@@ -23,9 +25,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "T", default_value_t = Target::Portable)]
     target: Target,
 
-    /// Write each layer on its own, nothing fused.
-    #[arg(long)]
-    no_optimize: bool,
+    #[command(flatten)]
+    passes: PassArgs,
 
     /// Leave out names and other notes for people.
     #[arg(long)]
@@ -36,12 +37,14 @@ pub(super) fn run(args: Args) -> Result<()> {
     let name = || args.model.display().to_string();
     let bytes =
         std::fs::read(&args.model).with_context(|| format!("{}: cannot be read", name()))?;
-    let read = if args.no_optimize { tflite::read_unfused } else { tflite::read };
-    let graph = read(&bytes).with_context(name)?;
-    let options = Options { target: args.target, optimize: !args.no_optimize, strip: args.strip };
-    let exported =
-        export(&graph, options).map_err(|why| tflite::locate(&bytes, &why)).with_context(name)?;
+    let graph = tflite::read(&bytes).with_context(name)?;
+    let passes = args.passes.passes();
+    let options = Options { target: args.target, passes, strip: args.strip };
+    let (exported, reports) = export_reported(&graph, options, &[])
+        .map_err(|why| tflite::locate(&bytes, &why))
+        .with_context(name)?;
     write_atomically(&args.output, &exported.blob)?;
+    print_report(&reports);
     println!(
         "wrote {}: {} bytes of flash, {} bytes of arena",
         args.output.display(),

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+use crate::cli::passes::print_report;
 use crate::cli::table::{Align, Table};
 use crate::export::{Options, export};
 use crate::inspect::{LayerSummary, Port, Slot, Summary, summarize};
+use crate::optimize::Passes;
 use crate::run_folder;
 use crate::runner::{AlignedBytes, parse, read_blob};
 
@@ -33,7 +35,7 @@ pub(super) fn run(args: Args) -> Result<()> {
     }
     let bytes = if run_folder::is_run(&args.model) {
         let (_, graph) = run_folder::load(&args.model)?;
-        let plain = Options { optimize: false, ..Options::default() };
+        let plain = Options { passes: Passes::NONE, ..Options::default() };
         let exported = export(&graph, plain).with_context(|| args.model.display().to_string())?;
         AlignedBytes::copy_of(&exported.blob)
     } else {
@@ -105,9 +107,14 @@ fn print(summary: &Summary) {
     println!();
     println!("parameters {}", summary.parameters);
     println!("MACs       {}", summary.macs);
+    println!("requantisations {}", summary.requantisations);
     println!("flash      {} bytes, {} of them notes", summary.flash_bytes, summary.notes_bytes);
     println!("arena      {} bytes", summary.arena_bytes);
     println!();
+    if !summary.passes.is_empty() {
+        print_report(&summary.passes);
+        println!();
+    }
     print_plan(&summary.plan, summary.arena_bytes);
 }
 

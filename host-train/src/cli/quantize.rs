@@ -7,11 +7,13 @@ use microconv::Model;
 
 use crate::calibrate::calibrate;
 use crate::cli::files::write_atomically;
+use crate::cli::passes::{PassArgs, print_report};
 use crate::cli::table::{Align, Table};
 use crate::data;
 use crate::evaluate::{LayerError, layer_errors};
 use crate::export::{Exported, Options, Target, export};
 use crate::graph::Graph;
+use crate::optimize::{Passes, export_reported};
 use crate::quantize::quantize;
 use crate::run_folder;
 use crate::runner::AlignedBytes;
@@ -42,9 +44,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "T", default_value_t = Target::Portable)]
     target: Target,
 
-    /// Write each layer on its own, nothing fused.
-    #[arg(long)]
-    no_optimize: bool,
+    #[command(flatten)]
+    passes: PassArgs,
 
     /// Write an f32 blob instead.
     #[arg(long)]
@@ -57,7 +58,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> Result<()> {
     let (architecture, graph) = run_folder::load(&args.run)?;
-    let options = Options { target: args.target, optimize: !args.no_optimize, strip: args.strip };
+    let passes = args.passes.passes();
+    let options = Options { target: args.target, passes, strip: args.strip };
     let at = || args.run.display().to_string();
     let float = export(&graph, Options { strip: false, ..options }).with_context(at)?;
     if args.float {
@@ -71,10 +73,11 @@ pub(super) fn run(args: Args) -> Result<()> {
     let samples: Vec<Vec<f32>> = (0..count).map(|i| dataset.train.image(i)).collect();
     let ranges = calibrate(&graph, &samples).with_context(at)?;
     let quantized = quantize(&graph, &ranges).with_context(at)?;
-    let exported = export(&quantized, options).with_context(at)?;
+    let (exported, reports) = export_reported(&quantized, options, &[]).with_context(at)?;
     let tests = dataset.test.len().min(ERROR_SAMPLES);
     let tests: Vec<Vec<f32>> = (0..tests).map(|i| dataset.test.image(i)).collect();
     print_errors(&errors(&graph, &quantized, &tests)?);
+    print_report(&reports);
     write_atomically(&args.output, &exported.blob)?;
     write_atomically(&float_twin(&args.output), &float.blob)?;
     println!(
@@ -98,7 +101,7 @@ fn sizes(exported: &Exported) -> String {
 
 /// Errors layer by layer, of the unfused models so that every tensor is seen.
 fn errors(float: &Graph, quantized: &Graph, samples: &[Vec<f32>]) -> Result<Vec<LayerError>> {
-    let plain = Options { optimize: false, ..Options::default() };
+    let plain = Options { passes: Passes::NONE, ..Options::default() };
     let blobs = [export(float, plain)?, export(quantized, plain)?];
     let [float, quantized] = blobs.map(|exported| AlignedBytes::copy_of(&exported.blob));
     let (float, quantized) =

@@ -22,7 +22,7 @@ fn strides(shape: &[usize]) -> Vec<usize> {
 
 impl Copy {
     /// Records of at most six axes: outer axes beyond them become copies of their own.
-    fn records(&self, ids: &[usize]) -> Vec<CopyRecord> {
+    fn records(&self, ids: &[u32]) -> Vec<CopyRecord> {
         let mut axes: Vec<(usize, isize, usize)> = Vec::new();
         for &(extent, input, output) in self.axes.iter().filter(|axis| axis.0 != 1) {
             match axes.last_mut() {
@@ -43,7 +43,7 @@ impl Copy {
             return (0..extent).flat_map(|i| part(i).records(ids)).collect();
         }
         let mut record = CopyRecord {
-            source: ids[self.source] as u32,
+            source: ids[self.source],
             dims: [1; 6],
             input_offset: self.input_offset as u32,
             input_strides: [0; 6],
@@ -137,6 +137,17 @@ fn pad(x: &[usize], before: &[usize], after: &[usize], mode: PadMode, to: &[usiz
     parts
 }
 
+/// The copies of `op` between tensors of these shapes, `ids` standing for the inputs.
+pub(crate) fn copy_records(
+    op: &Op,
+    inputs: &[Vec<usize>],
+    output: &[usize],
+    ids: &[u32],
+) -> Result<Vec<CopyRecord>, String> {
+    let copies = copies(op, inputs, output)?;
+    Ok(copies.iter().flat_map(|copy| copy.records(ids)).collect())
+}
+
 impl<'g> Lowering<'g> {
     pub(super) fn arrange(&mut self, node: &'g Node) -> Result<(), String> {
         let y = &self.graph[node.outputs[0]];
@@ -148,7 +159,6 @@ impl<'g> Lowering<'g> {
             return Err(format!("{} needs the same scale for inputs and output", node.op.name()));
         }
         let shapes: Vec<Vec<usize>> = inputs.iter().map(|x| x.shape.clone()).collect();
-        let copies = copies(&node.op, &shapes, &y.shape)?;
         let (fill, code, value) = match node.op {
             Op::Pad { mode: PadMode::Constant(value), .. } if y.dtype == DType::I8 => {
                 (1, i32::from(affine(y)?.quantize(value)), 0.0)
@@ -156,8 +166,9 @@ impl<'g> Lowering<'g> {
             Op::Pad { mode: PadMode::Constant(value), .. } => (1, 0, value),
             _ => (0, 0, 0.0),
         };
-        let ids = node.inputs.iter().map(|&id| self.tensor(id)).collect::<Result<Vec<_>, _>>()?;
-        let records: Vec<CopyRecord> = copies.iter().flat_map(|copy| copy.records(&ids)).collect();
+        let ids = node.inputs.iter().map(|&id| Ok(self.tensor(id)? as u32));
+        let ids = ids.collect::<Result<Vec<_>, String>>()?;
+        let records = copy_records(&node.op, &shapes, &y.shape, &ids)?;
         if records.len() > microconv::model::format::MAX_COUNT as usize {
             return Err(format!("it would take {} copies", records.len()));
         }

@@ -5,7 +5,7 @@ use microconv::quant::{Affine, Multiplier};
 
 use super::lower::Lowering;
 use super::quantized::{affine, clamp};
-use crate::graph::{Activation, DType, Node, Op};
+use crate::graph::{Activation, DType, Node, Op, Tensor};
 
 /// Extents and strides of two operands over an output, neighbouring axes merged
 /// where both run through them as one.
@@ -60,53 +60,62 @@ fn multipliers(op: &Op, a: Affine, b: Affine, y: Affine) -> [Multiplier; 3] {
     }
 }
 
+/// What a blob says of `op` over two operands.
+pub(crate) fn binary_record(
+    op: &Op,
+    [a, b]: [&Tensor; 2],
+    y: &Tensor,
+) -> Result<BinaryRecord, String> {
+    let (kind, activation) = match *op {
+        Op::Add { activation } => (0, activation),
+        Op::Sub { activation } => (1, activation),
+        Op::Mul { activation } => (2, activation),
+        _ => (3, Activation::Linear),
+    };
+    if a.dtype != b.dtype || a.dtype != y.dtype {
+        return Err(format!("operands of type {:?} and {:?} for {:?}", a.dtype, b.dtype, y.dtype));
+    }
+    let [dims, strides_a, strides_b] = broadcast(&y.shape, &a.shape, &b.shape)?;
+    let (min_f32, max_f32) = activation.bounds();
+    let mut record = BinaryRecord {
+        kind,
+        dims,
+        a: strides_a,
+        b: strides_b,
+        zero_points: [0; 2],
+        mantissas: [0; 2],
+        shifts: [0; 2],
+        output_mantissa: 0,
+        output_shift: 0,
+        zero_point: 0,
+        min: -128,
+        max: 127,
+        min_f32,
+        max_f32,
+    };
+    if a.dtype == DType::I8 {
+        let (qa, qb, qy) = (affine(a)?, affine(b)?, affine(y)?);
+        let [by_a, by_b, by_y] = multipliers(op, qa, qb, qy);
+        let (min, max) = clamp(activation, qy);
+        record.zero_points = [qa.zero_point, qb.zero_point];
+        record.mantissas = [by_a.mantissa, by_b.mantissa];
+        record.shifts = [by_a.shift, by_b.shift];
+        (record.output_mantissa, record.output_shift) = (by_y.mantissa, by_y.shift);
+        record.zero_point = qy.zero_point;
+        (record.min, record.max) = (i32::from(min), i32::from(max));
+    }
+    Ok(record)
+}
+
 impl<'g> Lowering<'g> {
     pub(super) fn binary(&mut self, node: &'g Node) -> Result<(), String> {
         let (a, b) = (self.input(node, 0)?, self.input(node, 1)?);
         let y = &self.graph[node.outputs[0]];
-        let (kind, activation) = match node.op {
-            Op::Add { activation } => (0, activation),
-            Op::Sub { activation } => (1, activation),
-            Op::Mul { activation } => (2, activation),
-            _ => (3, Activation::Linear),
-        };
-        if a.dtype != b.dtype || a.dtype != y.dtype {
-            return Err(format!(
-                "operands of type {:?} and {:?} for {:?}",
-                a.dtype, b.dtype, y.dtype
-            ));
-        }
-        let [dims, strides_a, strides_b] = broadcast(&y.shape, &a.shape, &b.shape)?;
-        let (min_f32, max_f32) = activation.bounds();
-        let mut record = BinaryRecord {
-            kind,
-            dims,
-            a: strides_a,
-            b: strides_b,
-            zero_points: [0; 2],
-            mantissas: [0; 2],
-            shifts: [0; 2],
-            output_mantissa: 0,
-            output_shift: 0,
-            zero_point: 0,
-            min: -128,
-            max: 127,
-            min_f32,
-            max_f32,
-        };
-        if a.dtype == DType::I8 {
-            let (qa, qb, qy) = (affine(a)?, affine(b)?, affine(y)?);
-            let [by_a, by_b, by_y] = multipliers(&node.op, qa, qb, qy);
-            let (min, max) = clamp(activation, qy);
-            record.zero_points = [qa.zero_point, qb.zero_point];
-            record.mantissas = [by_a.mantissa, by_b.mantissa];
-            record.shifts = [by_a.shift, by_b.shift];
-            (record.output_mantissa, record.output_shift) = (by_y.mantissa, by_y.shift);
-            record.zero_point = qy.zero_point;
-            (record.min, record.max) = (i32::from(min), i32::from(max));
-        }
+        let record = binary_record(&node.op, [a, b], y)?;
+        let requantisations = if a.dtype == DType::I8 { y.len() as u64 } else { 0 };
         let params = bytemuck::bytes_of(&record);
-        self.layer(node, opcode::BINARY, &node.inputs, &node.outputs, params)?;
+        let layer = self.layer(node, opcode::BINARY, &node.inputs, &node.outputs, params)?;
+        layer.requantisations = requantisations;
         Ok(())
     }
 }

@@ -1,9 +1,9 @@
 //! Which nodes go into one layer.
 //!
 //! A convolution takes in the activation that alone reads it, the max-pool after it, or
-//! the upsampling or unpooling before it, so that the large map is never stored. Every
-//! fusion is exact in int8; `--no-optimize` turns them off.
+//! the upsampling or unpooling before it, as the passes of [`crate::optimize`] say.
 
+use microconv::Shape;
 use microconv::model::format::{MapRecord, PoolRecord, UpsampleRecord, opcode};
 use microconv::ops::{
     ConvPool2dGeometry, Pool2dGeometry, UnpoolConv2dGeometry, UpsampleConv2dGeometry,
@@ -11,7 +11,8 @@ use microconv::ops::{
 
 use super::lower::{Fused, Lowering};
 use super::target::{Scratch, Target};
-use crate::graph::{self, Activation, Graph, Node, Op, ResizeMode, TensorId};
+use crate::graph::{DType, Graph, Node, Op, ResizeMode, TensorId};
+use crate::optimize::{activation, pool, unpool, upsample};
 
 /// What a convolution is fused with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +36,7 @@ pub(super) struct Group {
 
 impl Group {
     pub(super) fn fused<'g>(&self, graph: &'g Graph) -> Fused<'g> {
-        let tail = self.tail.and_then(|tail| match graph.nodes[tail].op {
-            Op::Activation(activation) => Some((activation, graph.nodes[tail].outputs[0])),
-            _ => None,
-        });
+        let tail = self.tail.map(|tail| &graph.nodes[tail]);
         let after = self.after.map(|after| (Neighbour::Pool, &graph.nodes[after]));
         let before = self.before.map(|before| {
             let node = &graph.nodes[before];
@@ -57,28 +55,29 @@ pub(super) struct Pair {
     pub(super) scratch: Scratch,
     /// Bytes of the map that is not stored.
     pub(super) unstored: usize,
+    /// Multiply-accumulates of both.
+    pub(super) macs: u64,
 }
 
 impl<'g> Lowering<'g> {
     /// The layer that begins with node `index`.
     pub(super) fn group(&self, index: usize) -> Group {
-        let alone = Group { node: index, before: None, tail: self.follower(index), after: None };
-        if !self.options.optimize {
-            return alone;
-        }
-        let op = |index: usize| &self.graph.nodes[index].op;
-        let group = match op(index) {
-            Op::Conv2d { .. } => {
-                let last = alone.tail.unwrap_or(index);
-                let after =
-                    self.sole_reader(last).filter(|&i| matches!(op(i), Op::MaxPool2d { .. }));
+        let (graph, passes) = (self.graph, self.options.passes);
+        let tail = |node: usize| {
+            passes.has(&activation::PASS).then(|| activation::follower(graph, node)).flatten()
+        };
+        let alone = Group { node: index, before: None, tail: tail(index), after: None };
+        let group = match &graph.nodes[index].op {
+            Op::Conv2d { .. } if passes.has(&pool::PASS) => {
+                let after = pool::after(graph, alone.tail.unwrap_or(index));
                 Group { after, ..alone }
             }
-            Op::Resize2d { mode: ResizeMode::Nearest, .. } | Op::MaxUnpool2d { .. } => {
-                match self.sole_reader(index).filter(|&i| matches!(op(i), Op::Conv2d { .. })) {
+            Op::Resize2d { .. } | Op::MaxUnpool2d { .. } => {
+                let up = passes.has(&upsample::PASS).then(|| upsample::reader(graph, index));
+                let un = passes.has(&unpool::PASS).then(|| unpool::reader(graph, index));
+                match up.flatten().or(un.flatten()) {
                     Some(node) => {
-                        let tail = self.follower(node);
-                        Group { node, before: Some(index), tail, after: None }
+                        Group { node, before: Some(index), tail: tail(node), after: None }
                     }
                     None => return alone,
                 }
@@ -104,16 +103,9 @@ impl<'g> Lowering<'g> {
         if neighbour == Neighbour::Unpool && self.options.target != Target::Portable {
             return false;
         }
-        let float = x.dtype == graph::DType::F32;
+        let float = x.dtype == DType::F32;
         let bytes = |scratch| self.options.target.scratch(scratch, float);
         bytes(pair.scratch) <= pair.unstored + bytes(alone.scratch)
-    }
-
-    /// The node that alone reads what node `index` writes.
-    fn sole_reader(&self, index: usize) -> Option<usize> {
-        let &[output] = self.graph.nodes[index].outputs.as_slice() else { return None };
-        let readers = self.graph.consumers(output);
-        (!self.graph.outputs.contains(&output) && readers.len() == 1).then(|| readers[0])
     }
 
     /// The records of the operator beside a convolution.
@@ -131,17 +123,16 @@ impl<'g> Lowering<'g> {
                 let over = self.pool_window(node)?;
                 let pooled = Pool2dGeometry::new(over, map.n, map.c).map_err(why)?;
                 let geometry = ConvPool2dGeometry::new(convolution, pooled).map_err(why)?;
-                let scratch = Scratch::ConvPool2d(geometry);
-                Ok(self.with_map(opcode::CONV_POOL_2D, pool, scratch, [map.h, map.w], fused.last()))
+                let work = (Scratch::ConvPool2d(geometry), geometry.macs());
+                Ok(self.with_map(opcode::CONV_POOL_2D, pool, work, map, fused.last()))
             }
             Neighbour::Unpool => {
                 let (map, pool) = (convolution.input, self.pool_record(node)?);
                 let over = self.pool_window(node)?;
                 let pooled = Pool2dGeometry::new(over, map.n, map.c).map_err(why)?;
                 let geometry = UnpoolConv2dGeometry::new(pooled, convolution).map_err(why)?;
-                let scratch = Scratch::UnpoolConv2d(geometry);
-                let stored = node.outputs[0];
-                Ok(self.with_map(opcode::UNPOOL_CONV_2D, pool, scratch, [map.h, map.w], stored))
+                let work = (Scratch::UnpoolConv2d(geometry), geometry.macs());
+                Ok(self.with_map(opcode::UNPOOL_CONV_2D, pool, work, map, node.outputs[0]))
             }
             Neighbour::Upsample => {
                 let small = self.input(node, 0)?;
@@ -149,7 +140,7 @@ impl<'g> Lowering<'g> {
                     return Err("an upsampling needs four axes".into());
                 };
                 let factor = whole_factor(node, [h, w]).ok_or("not a whole factor")?;
-                let small = microconv::Shape::new(n, h, w, c).map_err(why)?;
+                let small = Shape::new(n, h, w, c).map_err(why)?;
                 let geometry =
                     UpsampleConv2dGeometry::new(small, factor, convolution).map_err(why)?;
                 let stride = factor.map(|factor| factor as u32);
@@ -159,6 +150,8 @@ impl<'g> Lowering<'g> {
                     params: bytemuck::bytes_of(&record).to_vec(),
                     scratch: Scratch::UpsampleConv2d(geometry),
                     unstored: self.bytes(node.outputs[0]),
+                    // Floats are not added up first: that would round otherwise.
+                    macs: if x.dtype == DType::I8 { geometry.macs() } else { convolution.macs() },
                 })
             }
         }
@@ -168,41 +161,19 @@ impl<'g> Lowering<'g> {
         &self,
         opcode: u32,
         pool: PoolRecord,
-        scratch: Scratch,
-        map: [usize; 2],
+        (scratch, macs): (Scratch, u64),
+        map: Shape,
         stored: TensorId,
     ) -> Pair {
-        let map = MapRecord { extent: map.map(|extent| extent as u32) };
+        let map = MapRecord { extent: [map.h as u32, map.w as u32] };
         let params = [bytemuck::bytes_of(&map), bytemuck::bytes_of(&pool)].concat();
-        Pair { opcode, params, scratch, unstored: self.bytes(stored) }
+        Pair { opcode, params, scratch, unstored: self.bytes(stored), macs }
     }
 
     /// Bytes of an activation.
     fn bytes(&self, id: TensorId) -> usize {
         let tensor = &self.graph[id];
-        tensor.len() * if tensor.dtype == graph::DType::F32 { 4 } else { 1 }
-    }
-
-    /// The activation that alone reads what node `index` writes, when the layer can take it in.
-    fn follower(&self, index: usize) -> Option<usize> {
-        let node = &self.graph.nodes[index];
-        let takes = matches!(
-            node.op,
-            Op::Conv2d { .. }
-                | Op::DepthwiseConv2d { .. }
-                | Op::TransposedConv2d { .. }
-                | Op::Dense { .. }
-        );
-        let output = *node.outputs.first()?;
-        if !self.options.optimize || !takes || self.graph.outputs.contains(&output) {
-            return None;
-        }
-        let &[next] = self.graph.consumers(output).as_slice() else { return None };
-        let Op::Activation(activation) = self.graph.nodes[next].op else { return None };
-        // A float layer clamps before its activation, so any one function fits; a
-        // quantised one reads a table, so any function of the code fits.
-        let fits = self.graph[output].dtype == graph::DType::I8 || !activation.is_clamp();
-        (fits && activation != Activation::Linear).then_some(next)
+        tensor.len() * if tensor.dtype == DType::F32 { 4 } else { 1 }
     }
 }
 

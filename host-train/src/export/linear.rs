@@ -5,12 +5,12 @@ use microconv::model::format::{
     ActivateRecord, LinearRecord, RequantizeRecord, WindowRecord, opcode,
 };
 use microconv::ops::{Conv2dGeometry, DenseGeometry, TransposedConv2dGeometry};
-use microconv::quant::{Affine, Multiplier};
+use microconv::quant::Affine;
 use microconv::window::{Padding as WindowPadding, Window, Window2d};
 
 use super::lower::{Fused, Lowering};
-use super::quantized::{affine, clamp};
-use super::simple::{activation_code, activation_table};
+use super::quantized::{affine, clamp, multipliers};
+use super::simple::{activation_code, code_table};
 use super::target::{Scratch, Target};
 use crate::graph::{Activation, DType, Data, Node, Op, Padding, Tensor};
 
@@ -85,12 +85,12 @@ impl Epilogue {
 }
 
 /// For each bias vector the weights that its zero point correction sums: `(phase, channel)` of a weight.
-fn bias_index(
-    node: &Node,
+pub(crate) fn bias_index(
+    op: &Op,
     weights: &[usize],
     channels: usize,
 ) -> (usize, Box<dyn Fn(usize) -> usize>) {
-    match node.op {
+    match *op {
         Op::DepthwiseConv2d { .. } => (1, Box::new(move |i| i % channels)),
         Op::TransposedConv2d { strides: [sh, sw], .. } => {
             let (kh, kw, depth) = (weights[1], weights[2], weights[3]);
@@ -146,18 +146,22 @@ impl<'g> Lowering<'g> {
         let mut params = [bytemuck::bytes_of(&record), epilogue.bytes()].concat();
         let mut scratch = shape.scratch;
         let mut opcode = shape.opcode;
-        let mut unstored = 0;
+        let (mut unstored, mut macs) = (0, shape.macs);
         if let Some((neighbour, _)) = fused.neighbour {
             let pair = self.pair(fused, neighbour)?;
             params.extend(pair.params);
             (opcode, scratch, unstored) = (pair.opcode, pair.scratch, pair.unstored);
+            macs = pair.macs;
         }
         let scratch = match &packed {
             Some(packed) => packed.scratch.max(Target::Portable.scratch(scratch, float)),
             None => self.options.target.scratch(scratch, float),
         };
+        let written = self.graph[fused.output()].len() as u64;
+        let requantisations = if float { 0 } else { written };
         let layer = self.layer(node, opcode, fused.inputs(), &[fused.output()], &params)?;
-        (layer.scratch, layer.macs, layer.unstored) = (scratch, shape.macs, unstored);
+        (layer.scratch, layer.macs, layer.unstored) = (scratch, macs, unstored);
+        layer.requantisations = requantisations;
         layer.kind = fused.kind();
         if let Some(packed) = packed {
             layer.packing = packed.packing;
@@ -282,9 +286,12 @@ impl<'g> Lowering<'g> {
             }
         };
         let weights = self.input(node, 1)?.shape.clone();
-        let (phases, _) = bias_index(node, &weights, shape.channels);
+        let (phases, _) = bias_index(&node.op, &weights, shape.channels);
         let (min, max) = shape.activation.bounds();
-        let tail = fused.tail.map_or(Activation::Linear, |(activation, _)| activation);
+        let tail = match fused.tail.map(|tail| &tail.op) {
+            Some(Op::Activation(activation)) => *activation,
+            _ => Activation::Linear,
+        };
         let (activation, alpha) = activation_code(tail);
         let biases = bias.repeat(phases);
         Ok(ActivateRecord {
@@ -312,27 +319,23 @@ impl<'g> Lowering<'g> {
             Some(Tensor { data: Some(Data::I32(bias)), .. }) => bias.clone(),
             Some(_) => return Err("an int8 layer needs a constant int32 bias".into()),
         };
-        let (phases, index) = bias_index(node, &weights.shape, shape.channels);
+        let (phases, index) = bias_index(&node.op, &weights.shape, shape.channels);
         let mut folded = bias.repeat(phases);
         for (i, &weight) in values.iter().enumerate() {
             let bias = &mut folded[index(i)];
             *bias = bias.wrapping_sub(input.zero_point.wrapping_mul(i32::from(weight)));
         }
-        let scales = &weights.quantization.as_ref().ok_or("int8 weights have no scale")?.scales;
-        if scales.len() != 1 && scales.len() != shape.channels {
-            return Err(format!("{} weight scales for {} channels", scales.len(), shape.channels));
-        }
         let out = affine(output)?;
-        let multipliers: Vec<Multiplier> = scales
-            .iter()
-            .map(|&s| f64::from(input.scale) * f64::from(s) / f64::from(out.scale))
-            .map(Multiplier::from_real)
-            .collect();
+        let multipliers = multipliers(self.input(node, 0)?, weights, output)?;
+        let count = multipliers.len();
+        if count != 1 && count != shape.channels {
+            return Err(format!("{count} weight scales for {} channels", shape.channels));
+        }
         let (min, max) = clamp(shape.activation, out);
         let table_at = match fused.tail {
             None => 0,
-            Some((activation, id)) => {
-                let table = activation_table(activation, out, affine(&self.graph[id])?);
+            Some(tail) => {
+                let table = code_table(self.graph, tail).ok_or("its activation has no table")?;
                 self.program.data.array(&table)
             }
         };

@@ -23,8 +23,8 @@ pub(super) struct Lowering<'g> {
 /// A node and what goes into the same layer.
 pub(super) struct Fused<'g> {
     pub(super) node: &'g Node,
-    /// The activation that follows and the tensor that it writes.
-    pub(super) tail: Option<(Activation, TensorId)>,
+    /// The function of each value that follows.
+    pub(super) tail: Option<&'g Node>,
     /// The operator before or after a convolution.
     pub(super) neighbour: Option<(Neighbour, &'g Node)>,
 }
@@ -50,7 +50,7 @@ impl<'g> Fused<'g> {
 
     /// What the convolution and its activation write.
     pub(super) fn last(&self) -> TensorId {
-        self.tail.map_or(self.node.outputs[0], |(_, id)| id)
+        self.tail.unwrap_or(self.node).outputs[0]
     }
 
     /// The tensor that the layer writes.
@@ -86,7 +86,10 @@ pub(super) fn lower(graph: &Graph, options: Options) -> Result<Program, GraphErr
         lowering.node(&fused).map_err(|why| GraphError::new(&node.name, why))?;
         for layer in &mut lowering.program.layers[before..] {
             layer.folded.extend(node.folded.iter().cloned());
-            layer.folded.extend(members.iter().map(|&member| graph.nodes[member].name.clone()));
+            // Parts of a layer that was read back from a blob are in its list already.
+            let part = format!("{}:", node.name);
+            let names = members.iter().map(|&member| graph.nodes[member].name.clone());
+            layer.folded.extend(names.filter(|name| !name.starts_with(&part)));
         }
     }
     for &id in &graph.outputs {
@@ -206,6 +209,7 @@ impl<'g> Lowering<'g> {
             packing: PLAIN,
             in_place: false,
             macs: 0,
+            requantisations: 0,
             parameters,
             unstored: 0,
         });
@@ -239,6 +243,7 @@ impl<'g> Lowering<'g> {
                 self.alias(node.outputs[0], node.inputs[0])
             }
             Op::Activation(activation) => self.activation(node, *activation),
+            Op::Table(table) => self.table(node, table),
             Op::Softmax { beta } => self.softmax(node, *beta),
             Op::Prelu | Op::Add { .. } | Op::Sub { .. } | Op::Mul { .. } => self.binary(node),
             Op::Concat { .. }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::program::Program;
+use crate::optimize::PassReport;
 
 /// What `inspect` shows of a layer beside its record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,8 +17,11 @@ pub struct LayerNote {
     pub folded: Vec<String>,
     /// Parameters in the source, equal to Keras' `count_params`.
     pub parameters: usize,
-    /// Multiply-accumulates.
+    /// Multiply-accumulates that the layer computes; a fused layer may do with fewer than its parts.
     pub macs: u64,
+    /// Values brought from one int8 scale to another.
+    #[serde(default)]
+    pub requantisations: u64,
     /// Bytes of the map inside a fused layer, which is never stored.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unstored: usize,
@@ -36,22 +40,27 @@ pub struct Notes {
     pub layers: Vec<LayerNote>,
     /// Names of the tensors.
     pub tensors: Vec<String>,
+    /// What the passes of the optimiser did, where the command line wrote the blob.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passes: Vec<PassReport>,
 }
 
 impl Notes {
-    pub(super) fn of(program: &Program) -> Self {
+    pub(super) fn of(program: &Program, passes: &[PassReport]) -> Self {
         let layers = program.layers.iter().map(|layer| LayerNote {
             name: layer.name.clone(),
             kind: layer.kind.clone(),
             folded: layer.folded.clone(),
             parameters: layer.parameters,
             macs: layer.macs,
+            requantisations: layer.requantisations,
             unstored: layer.unstored,
         });
         Self {
             name: program.name.clone(),
             layers: layers.collect(),
             tensors: program.tensors.iter().map(|t| t.name.clone()).collect(),
+            passes: passes.to_vec(),
         }
     }
 

@@ -49,6 +49,8 @@ pub(super) struct ProgramLayer {
     pub(super) packing: u32,
     pub(super) in_place: bool,
     pub(super) macs: u64,
+    /// Values brought from one scale to another.
+    pub(super) requantisations: u64,
     pub(super) parameters: usize,
     /// Bytes of the map inside a fused layer.
     pub(super) unstored: usize,

@@ -1,6 +1,6 @@
 //! Quantisation parameters of graph tensors as the kernels want them.
 
-use microconv::quant::Affine;
+use microconv::quant::{Affine, Multiplier};
 
 use crate::graph::{Activation, Tensor};
 
@@ -34,6 +34,22 @@ pub(super) fn clamp(activation: Activation, output: Affine) -> (i8, i8) {
 /// [`clamp`] in the codes of an int8 tensor.
 pub(crate) fn clamp_of(activation: Activation, output: &Tensor) -> Result<(i8, i8), String> {
     Ok(clamp(activation, affine(output)?))
+}
+
+/// What the sums of a layer are multiplied with to become codes of `y`: one factor, or one
+/// per output channel.
+pub(crate) fn multipliers(
+    x: &Tensor,
+    weights: &Tensor,
+    y: &Tensor,
+) -> Result<Vec<Multiplier>, String> {
+    let quantization = weights.quantization.as_ref().ok_or("int8 weights have no scale")?;
+    if !quantization.multipliers.is_empty() {
+        return Ok(quantization.multipliers.clone());
+    }
+    let (input, output) = (affine(x)?, affine(y)?);
+    let real = |&s: &f32| f64::from(input.scale) * f64::from(s) / f64::from(output.scale);
+    Ok(quantization.scales.iter().map(real).map(Multiplier::from_real).collect())
 }
 
 /// Whether two int8 tensors have the same scale and zero point.

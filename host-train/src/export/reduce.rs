@@ -1,7 +1,7 @@
 //! Mean and maximum over axes.
 
 use microconv::model::format::{ReduceRecord, RequantizeRecord, opcode};
-use microconv::quant::Multiplier;
+use microconv::quant::{Affine, Multiplier};
 
 use super::lower::Lowering;
 use super::quantized::affine;
@@ -50,6 +50,19 @@ fn divided(multiplier: Multiplier, count: usize) -> Multiplier {
     Multiplier { mantissa: mantissa as i32, shift: multiplier.shift - bits }
 }
 
+/// Extents and strides of a reduction over `reduced` axes of a tensor.
+pub(crate) fn reduce_record(shape: &[usize], reduced: &[usize]) -> Result<ReduceRecord, String> {
+    let axes = axes(shape, reduced);
+    let [kept, kept_strides] = three(&axes.kept)?;
+    let [reduced, reduced_strides] = three(&axes.reduced)?;
+    Ok(ReduceRecord { kept, kept_strides, reduced, reduced_strides, initial: 0 })
+}
+
+/// From a sum of `count` codes to their mean on another scale.
+pub(crate) fn mean_multiplier(from: Affine, to: Affine, count: usize) -> Multiplier {
+    divided(Multiplier::from_real(f64::from(from.scale) / f64::from(to.scale)), count)
+}
+
 impl<'g> Lowering<'g> {
     pub(super) fn reduce(&mut self, node: &'g Node) -> Result<(), String> {
         let x = self.input(node, 0)?;
@@ -58,11 +71,8 @@ impl<'g> Lowering<'g> {
             Op::ReduceMax { axes, .. } => (false, axes),
             _ => return Err("not a reduction".into()),
         };
-        let axes = axes(&x.shape, over);
-        let [kept, kept_strides] = three(&axes.kept)?;
-        let [reduced, reduced_strides] = three(&axes.reduced)?;
-        let count: usize = axes.reduced.iter().map(|[extent, _]| extent).product();
-        let mut record = ReduceRecord { kept, kept_strides, reduced, reduced_strides, initial: 0 };
+        let mut record = reduce_record(&x.shape, over)?;
+        let count: usize = over.iter().map(|&axis| x.shape[axis]).product();
         if !mean {
             self.same_scale(node)?;
             let params = bytemuck::bytes_of(&record);
@@ -72,8 +82,7 @@ impl<'g> Lowering<'g> {
         let mut params = Vec::new();
         if x.dtype == DType::I8 {
             let (from, to) = (affine(x)?, affine(&self.graph[node.outputs[0]])?);
-            let real = f64::from(from.scale) / f64::from(to.scale);
-            let by = divided(Multiplier::from_real(real), count);
+            let by = mean_multiplier(from, to, count);
             record.initial = -from.zero_point * count as i32;
             let data = &mut self.program.data;
             let epilogue = RequantizeRecord {
@@ -90,7 +99,10 @@ impl<'g> Lowering<'g> {
             params.extend_from_slice(bytemuck::bytes_of(&epilogue));
         }
         params.splice(0..0, bytemuck::bytes_of(&record).iter().copied());
-        self.layer(node, opcode::MEAN, &node.inputs, &node.outputs, &params)?;
+        let written = self.graph[node.outputs[0]].len() as u64;
+        let requantisations = if x.dtype == DType::I8 { written } else { 0 };
+        let layer = self.layer(node, opcode::MEAN, &node.inputs, &node.outputs, &params)?;
+        layer.requantisations = requantisations;
         Ok(())
     }
 }

@@ -8,8 +8,10 @@ use microconv::window::Window;
 
 use super::linear::{window, window_record};
 use super::lower::Lowering;
+use super::program::ProgramLayer;
 use super::quantized::{affine, clamp};
-use crate::graph::{Activation, DType, Node, Op, ResizeMode};
+use crate::graph::{Activation, DType, Graph, Node, Op, ResizeMode};
+use crate::optimize::in_place;
 
 /// Number and parameter of a float activation in a record; clamps are bounds instead.
 pub(super) fn activation_code(activation: Activation) -> (u32, f32) {
@@ -37,6 +39,23 @@ pub(super) fn activation_table(activation: Activation, from: Affine, to: Affine)
         Activation::Sigmoid => lookup::real(from, to, lookup::sigmoid),
         Activation::Tanh => lookup::real(from, to, lookup::tanh),
         Activation::HardSwish => lookup::hard_swish_fixed(from, to),
+    }
+}
+
+/// What an operator does to each code, when it is a function of one code and between int8 tensors.
+pub(crate) fn code_table(graph: &Graph, node: &Node) -> Option<lookup::Table> {
+    let (x, y) = (&graph[*node.inputs.first()?], &graph[*node.outputs.first()?]);
+    if x.dtype != DType::I8 || y.dtype != DType::I8 {
+        return None;
+    }
+    match &node.op {
+        Op::Table(table) => Some(**table),
+        Op::Activation(Activation::Linear) => None,
+        Op::Activation(activation) => {
+            Some(activation_table(*activation, affine(x).ok()?, affine(y).ok()?))
+        }
+        Op::Quantize => Some(lookup::requantize(affine(x).ok()?, affine(y).ok()?)),
+        _ => None,
     }
 }
 
@@ -138,14 +157,23 @@ impl<'g> Lowering<'g> {
         let bias_at = self.program.data.array::<f32>(&[]);
         let record = ActivateRecord { bias_at, biases: 0, min, max, activation, alpha };
         let params = bytemuck::bytes_of(&record);
-        self.layer(node, opcode::UNARY, &node.inputs, &node.outputs, params)?.in_place = true;
+        self.unary(node, params)?;
         Ok(())
     }
 
-    fn table(&mut self, node: &'g Node, table: &lookup::Table) -> Result<(), String> {
+    /// A layer that reads and writes one value at a time.
+    fn unary(&mut self, node: &'g Node, params: &[u8]) -> Result<&mut ProgramLayer, String> {
+        let in_place = self.options.passes.has(&in_place::PASS);
+        let layer = self.layer(node, opcode::UNARY, &node.inputs, &node.outputs, params)?;
+        layer.in_place = in_place;
+        Ok(layer)
+    }
+
+    pub(super) fn table(&mut self, node: &'g Node, table: &lookup::Table) -> Result<(), String> {
         let record = TableRecord { table_at: self.program.data.array(table), beta: 0.0 };
         let params = bytemuck::bytes_of(&record);
-        self.layer(node, opcode::UNARY, &node.inputs, &node.outputs, params)?.in_place = true;
+        let count = self.graph[node.outputs[0]].len() as u64;
+        self.unary(node, params)?.requantisations = count;
         Ok(())
     }
 

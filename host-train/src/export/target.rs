@@ -52,6 +52,11 @@ impl Target {
         Self::ALL.iter().find(|(target, ..)| *target == self).map_or(0, |(.., code)| *code)
     }
 
+    /// The target of a number in a blob's header.
+    pub fn from_code(code: u32) -> Option<Self> {
+        Self::ALL.iter().find(|(.., known)| *known == code).map(|(target, ..)| *target)
+    }
+
     /// Bytes of scratch: what the portable kernel needs, or more where the target's kernel wants it.
     pub(super) fn scratch(self, of: Scratch, float: bool) -> usize {
         let portable = scratch::<Scalar>(of, float);

@@ -7,14 +7,15 @@ use microconv::model::format::{
 use super::notes::Notes;
 use super::program::{Program, Storage};
 use super::{Exported, Options};
+use crate::optimize::PassReport;
 use crate::plan::{Buffer, Plan, plan};
 
-pub(super) fn write(mut program: Program, options: Options) -> Exported {
+pub(super) fn write(mut program: Program, options: Options, passes: &[PassReport]) -> Exported {
     let notes = if options.strip {
         Vec::new()
     } else {
         // A struct of strings and numbers always serialises.
-        serde_json::to_vec(&Notes::of(&program)).unwrap_or_default()
+        serde_json::to_vec(&Notes::of(&program, passes)).unwrap_or_default()
     };
     let layout = Layout::of(&program);
     let tensors: Vec<TensorRecord> =
@@ -49,7 +50,9 @@ pub(super) fn write(mut program: Program, options: Options) -> Exported {
     let end = blob.len() - 4;
     let checksum = CRC.checksum(&blob[..end]);
     blob[end..].copy_from_slice(&checksum.to_le_bytes());
-    Exported { blob, plan: layout.plan }
+    let macs = program.layers.iter().map(|layer| layer.macs).sum();
+    let requantisations = program.layers.iter().map(|layer| layer.requantisations).sum();
+    Exported { blob, plan: layout.plan, macs, requantisations, notes: notes.len() }
 }
 
 /// Offsets of the buffers of tensors, and of the scratch of layers.

@@ -60,7 +60,9 @@ pub fn infer_shapes(op: &Op, inputs: &[&Tensor]) -> Inferred {
             }
             one(x.clone())
         }
-        Op::Activation(_) | Op::Softmax { .. } | Op::Quantize | Op::Dequantize => one(x.clone()),
+        Op::Activation(_) | Op::Softmax { .. } | Op::Quantize | Op::Dequantize | Op::Table(_) => {
+            one(x.clone())
+        }
         Op::Add { .. } | Op::Sub { .. } | Op::Mul { .. } => one(broadcast(x, &inputs[1].shape)?),
         Op::Concat { axis } => concat(*axis, inputs),
         Op::Pad { before, after, mode } => pad(x, before, after, *mode),

@@ -279,6 +279,8 @@ pub enum Op {
     Quantize,
     /// Input: int8.
     Dequantize,
+    /// Input: int8. Each code replaced by entry `code + 128`.
+    Table(Box<[i8; 256]>),
 }
 
 impl Op {
@@ -322,6 +324,7 @@ impl Op {
             Self::ReduceMax { .. } => "ReduceMax",
             Self::Quantize => "Quantize",
             Self::Dequantize => "Dequantize",
+            Self::Table(_) => "Table",
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Tensors: shape, type, quantisation and, for constants, values.
 
+use microconv::quant::Multiplier;
+
 /// Element type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DType {
@@ -49,17 +51,25 @@ pub struct Quantization {
     pub zero_points: Vec<i32>,
     /// The axis that several scales belong to.
     pub axis: usize,
+    /// Of int8 weights: the factors from sums to output codes, one or one per channel, where
+    /// they are known better than the scales say; else empty.
+    pub multipliers: Vec<Multiplier>,
 }
 
 impl Quantization {
     /// One scale for the whole tensor.
     pub fn per_tensor(scale: f32, zero_point: i32) -> Self {
-        Self { scales: vec![scale], zero_points: vec![zero_point], axis: 0 }
+        Self {
+            scales: vec![scale],
+            zero_points: vec![zero_point],
+            axis: 0,
+            multipliers: Vec::new(),
+        }
     }
 
     /// Symmetric scales along `axis` (zero point 0), as weights have.
     pub fn per_channel(scales: Vec<f32>, axis: usize) -> Self {
-        Self { zero_points: vec![0; scales.len()], scales, axis }
+        Self { zero_points: vec![0; scales.len()], scales, axis, multipliers: Vec::new() }
     }
 
     /// The first scale: the only one of an activation.

@@ -21,23 +21,14 @@ use crate::graph::{Graph, GraphError};
 /// Largest tensor accepted, elements: keeps a hostile file from asking for all memory.
 const MAX_ELEMENTS: usize = 1 << 28;
 
-/// Reads a model and makes it as short as it can be exactly.
+/// Reads a model. Constants are folded, operators that change nothing are dropped and
+/// Keras' upsampling is one layer; what else can be done exactly is left to
+/// [`crate::optimize`].
 ///
 /// # Errors
 /// [`ImportError`] names the operator, its index and the feature that is not
 /// supported, or what is broken in the file.
 pub fn read(bytes: &[u8]) -> Result<Graph, ImportError> {
-    let mut graph = read_unfused(bytes)?;
-    simplify::fold_padding(&mut graph);
-    Ok(graph)
-}
-
-/// Reads a model, each layer on its own. Constants are folded, operators that
-/// change nothing are dropped and Keras' upsampling is one layer.
-///
-/// # Errors
-/// As [`read`].
-pub fn read_unfused(bytes: &[u8]) -> Result<Graph, ImportError> {
     let model = schema::Model::read(bytes)?;
     let mut graph = lower::lower(&model)?;
     simplify::drop_unread(&mut graph);

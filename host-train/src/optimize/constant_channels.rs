@@ -8,15 +8,22 @@
 
 use std::collections::BTreeMap;
 
-use microconv::quant::{Multiplier, requantize};
+use microconv::quant::requantize;
 
-use crate::export::clamp_of;
+use super::Pass;
+use crate::export::{clamp_of, multipliers};
 use crate::graph::{DType, Data, Graph, Node, Op, Padding, Quantization, TensorId};
 
 /// The code of each channel that is constant.
 type Codes = Vec<Option<i8>>;
 
-pub(super) fn run(graph: &mut Graph) {
+pub(super) const PASS: Pass = Pass {
+    name: "constant-channels",
+    summary: "channels that are the same for every input are folded into the biases after them",
+    rewrite: Some(run),
+};
+
+fn run(graph: &mut Graph) {
     let mut constant: BTreeMap<TensorId, Codes> = BTreeMap::new();
     for node in &graph.nodes {
         if let Some(codes) = codes(graph, node, &constant)
@@ -79,7 +86,8 @@ fn codes(graph: &Graph, node: &Node, known: &BTreeMap<TensorId, Codes>) -> Optio
         | Op::DepthwiseConv2d { multiplier: 1, activation, .. } => {
             let (x, y) = (quantization(graph, input)?, quantization(graph, node.outputs[0])?);
             let weights = i8_data(graph, node.inputs[1])?;
-            let scales = &graph[node.inputs[1]].quantization.as_ref()?.scales;
+            let tensors = [input, node.inputs[1], node.outputs[0]].map(|id| &graph[id]);
+            let by = multipliers(tensors[0], tensors[1], tensors[2]).ok()?;
             let channels = *graph[node.outputs[0]].shape.last()?;
             let biases = biases(graph, node, channels)?;
             let depthwise = matches!(node.op, Op::DepthwiseConv2d { .. });
@@ -108,9 +116,7 @@ fn codes(graph: &Graph, node: &Node, known: &BTreeMap<TensorId, Codes>) -> Optio
             };
             let (min, max) = clamp_of(activation, &graph[node.outputs[0]]).ok()?;
             let code = |channel: usize| {
-                let scale = scales[if scales.len() == 1 { 0 } else { channel }];
-                let real = f64::from(x.scale()) * f64::from(scale) / f64::from(y.scale());
-                let by = Multiplier::from_real(real);
+                let by = by[if by.len() == 1 { 0 } else { channel }];
                 fixed(channel).map(|sum| requantize(sum, by, y.zero_point(), min, max))
             };
             Some((0..channels).map(code).collect())
@@ -235,6 +241,9 @@ fn cut(graph: &mut Graph, index: usize, constant: &BTreeMap<TensorId, Codes>) {
     if let Some(q) = tensor.quantization.as_mut().filter(|q| q.scales.len() == channels) {
         q.scales = left.iter().map(|&o| q.scales[o]).collect();
         q.zero_points = vec![0; left.len()];
+    }
+    if let Some(q) = tensor.quantization.as_mut().filter(|q| q.multipliers.len() == channels) {
+        q.multipliers = left.iter().map(|&o| q.multipliers[o]).collect();
     }
     tensor.data = Some(Data::I8(cut));
     let bias = Data::I32(left.iter().map(|&o| bias[o]).collect());

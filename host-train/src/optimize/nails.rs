@@ -5,9 +5,16 @@
 //! order and a padding of `kernel − 1 − pad` reads the same, and never touches the zeros,
 //! which are the padding of both.
 
+use super::Pass;
 use crate::graph::{Data, Graph, Node, Op, Padding, Tensor};
 
-pub(super) fn run(graph: &mut Graph) {
+pub(super) const PASS: Pass = Pass {
+    name: "nails",
+    summary: "a bed of nails before a convolution becomes a transposed convolution",
+    rewrite: Some(run),
+};
+
+fn run(graph: &mut Graph) {
     let mut at = 0;
     while at < graph.nodes.len() {
         if let Some((reader, node, weights)) = rewritten(graph, at) {

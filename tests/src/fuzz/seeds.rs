@@ -56,7 +56,8 @@ pub fn blobs(folders: &[&str]) -> Vec<(String, Vec<u8>)> {
         let bytes = std::fs::read(&path).unwrap();
         let Ok(graph) = tflite::read(&bytes) else { continue };
         let target = if blobs.len() % 2 == 0 { Target::Portable } else { Target::CortexM };
-        let blob = export(&graph, Options { target, optimize: true, strip: true }).unwrap().blob;
+        let blob =
+            export(&graph, Options { target, strip: true, ..Options::default() }).unwrap().blob;
         blobs.push((path.file_stem().unwrap().to_str().unwrap().to_string(), blob));
     }
     for (name, layers) in [("unpool", UNPOOL), ("nails", NAILS)] {

@@ -2,6 +2,7 @@
 
 use firmware_demo::pack::{Head, MAGIC, NAME_BYTES};
 use host_train::export::{Options, Target, export};
+use host_train::optimize::Passes;
 use host_train::runner::AlignedBytes;
 use microconv::Model;
 use microconv::backend::Scalar;
@@ -50,9 +51,10 @@ impl Pack {
             forms.push((format!("{} plain", case.name), Target::Portable, false));
         }
         for (name, target, optimize) in forms {
-            let graph = case.source.graph(optimize).map_err(|why| format!("{name}: {why}"))?;
-            let exported = export(&graph, Options { target, optimize, strip: true })
-                .map_err(|why| format!("{name}: {why}"))?;
+            let graph = case.source.graph().map_err(|why| format!("{name}: {why}"))?;
+            let exported =
+                export(&graph, Options { target, passes: Passes::all_if(optimize), strip: true })
+                    .map_err(|why| format!("{name}: {why}"))?;
             let tolerance = if case.exact { 0.0 } else { MODEL_F32 };
             self.add(&name, &exported.blob, &case.runs, tolerance)?;
         }

@@ -3,6 +3,7 @@
 use conformance::oracle::quant::Affine;
 use host_train::export::{Options, Target, export};
 use host_train::graph::{Graph, Node, Op, Quantization, Tensor, TensorId};
+use host_train::optimize::Passes;
 use host_train::runner::AlignedBytes;
 use microconv::backend::Backend;
 use microconv::{Model, Session};
@@ -64,7 +65,7 @@ impl Network {
     /// it, where only one layer runs, nothing but the output.
     pub(crate) fn run<B: Backend, E: Value>(mut self, output: TensorId) -> Vec<E> {
         self.graph.outputs.push(output);
-        let options = Options { target: Target::Portable, optimize: false, strip: true };
+        let options = Options { target: Target::Portable, passes: Passes::NONE, strip: true };
         let exported = export(&self.graph, options).unwrap();
         let blob = AlignedBytes::copy_of(&exported.blob);
         let model = Model::from_bytes(blob.as_slice()).unwrap();

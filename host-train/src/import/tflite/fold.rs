@@ -1,14 +1,9 @@
 //! Operators over constants, computed once at import.
 //!
-//! Each is exported as a model of its own and run on the portable kernels, so
-//! that a constant has the very bits that the layer would have computed.
+//! A constant has the very bits that the layer would have computed.
 
-use microconv::backend::Scalar;
-use microconv::{Model, Session};
-
-use crate::export::{Options, export};
-use crate::graph::{DType, Data, Graph, Node, Tensor};
-use crate::runner::AlignedBytes;
+use crate::graph::Graph;
+use crate::optimize::evaluate::evaluate;
 
 /// Most elements that all computed constants have; what is beyond stays a layer.
 const MOST: usize = 1 << 22;
@@ -33,44 +28,10 @@ pub(super) fn fold_constants(graph: &mut Graph) {
     }
 }
 
-/// The values that a node of constant inputs computes; `None` when it stays a layer.
-fn evaluate(graph: &Graph, node: &Node) -> Option<Vec<Data>> {
-    let mut alone = Graph::new(&node.name);
-    let mut add = |tensor: &Tensor| alone.add_tensor(tensor.clone());
-    let inputs: Vec<_> = node.inputs.iter().map(|&id| add(&graph[id])).collect();
-    let outputs: Vec<_> = node.outputs.iter().map(|&id| add(&graph[id])).collect();
-    alone[*inputs.first()?].data = None;
-    alone.inputs = vec![inputs[0]];
-    alone.outputs.clone_from(&outputs);
-    alone.nodes.push(Node { inputs, outputs, ..node.clone() });
-    let exported =
-        export(&alone, Options { optimize: false, strip: true, ..Options::default() }).ok()?;
-    let blob = AlignedBytes::copy_of(&exported.blob);
-    let model = Model::from_bytes(blob.as_slice()).ok()?;
-    let mut arena = AlignedBytes::zeros(model.arena_bytes());
-    let mut session = Session::<Scalar>::with_backend(model, arena.as_mut_slice()).ok()?;
-    let given = match graph[node.inputs[0]].data.as_ref()? {
-        Data::F32(values) => bytemuck::cast_slice(values),
-        Data::I8(values) => bytemuck::cast_slice(values),
-        Data::I32(_) => return None,
-    };
-    session.input_bytes(0).copy_from_slice(given);
-    session.run();
-    let values = alone.outputs.iter().enumerate().map(|(i, &id)| {
-        let bytes = session.output_bytes(i);
-        match alone[id].dtype {
-            DType::F32 => Some(Data::F32(bytemuck::pod_collect_to_vec(bytes))),
-            DType::I8 => Some(Data::I8(bytemuck::cast_slice(bytes).to_vec())),
-            DType::I32 | DType::U32 => None,
-        }
-    });
-    values.collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{Activation, Op};
+    use crate::graph::{Activation, DType, Op, Tensor};
 
     #[test]
     fn a_chain_of_constants_becomes_one() {

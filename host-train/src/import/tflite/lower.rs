@@ -134,7 +134,12 @@ fn quantization(tensor: &Tensor<'_>) -> Result<Option<Quantization>, String> {
         })
     };
     let zero_points = q.zero_points.iter().map(zero).collect::<Result<_, _>>()?;
-    Ok(Some(Quantization { scales: q.scales.clone(), zero_points, axis: q.axis }))
+    Ok(Some(Quantization {
+        scales: q.scales.clone(),
+        zero_points,
+        axis: q.axis,
+        multipliers: Vec::new(),
+    }))
 }
 
 impl<'m, 'a> Lowering<'m, 'a> {

@@ -1,9 +1,7 @@
 //! What a converter leaves behind: operators that change nothing or that
-//! nobody reads, and a padding in front of a convolution that can pad itself.
+//! nobody reads.
 
-use crate::graph::{
-    Activation, DType, Graph, Node, Op, PadMode, Padding, Tensor, TensorId, infer_shapes,
-};
+use crate::graph::{Activation, DType, Graph, Node, Op, Tensor, TensorId};
 
 /// Removes operators whose outputs nobody reads.
 pub(super) fn drop_unread(graph: &mut Graph) {
@@ -97,112 +95,6 @@ fn bypass(graph: &mut Graph, index: usize) -> bool {
         graph.nodes[host].folded.extend(removed.folded.into_iter().chain([removed.name]));
     }
     true
-}
-
-/// Lets a convolution pad itself where a zero padding is all that stands
-/// before it: the same products, one map less in memory.
-pub(super) fn fold_padding(graph: &mut Graph) {
-    let mut index = 0;
-    while index < graph.nodes.len() {
-        match padded(graph, index) {
-            Some((conv, padding)) => {
-                let pad = graph.nodes[index].clone();
-                let node = &mut graph.nodes[conv];
-                set_padding(&mut node.op, padding);
-                node.inputs[0] = pad.inputs[0];
-                node.folded.extend(pad.folded.into_iter().chain([pad.name]));
-                graph.nodes.remove(index);
-            }
-            None => index += 1,
-        }
-    }
-}
-
-fn set_padding(op: &mut Op, to: Padding) {
-    if let Op::Conv2d { padding, .. } | Op::DepthwiseConv2d { padding, .. } = op {
-        *padding = to;
-    }
-}
-
-/// The convolution that alone reads padding `index` and how it pads when it
-/// takes that in.
-fn padded(graph: &Graph, index: usize) -> Option<(usize, Padding)> {
-    let pad = &graph.nodes[index];
-    let Op::Pad { before, after, mode: PadMode::Constant(value) } = &pad.op else { return None };
-    let (&[x], &[y]) = (pad.inputs.as_slice(), pad.outputs.as_slice()) else { return None };
-    let (&[_, top, left, _], &[_, bottom, right, _]) = (before.as_slice(), after.as_slice()) else {
-        return None;
-    };
-    let maps_only = [before[0], before[3], after[0], after[3]] == [0; 4];
-    let same_codes = graph[x].quantization == graph[y].quantization;
-    if !maps_only || !same_codes || !is_zero(*value, &graph[y]) || graph.outputs.contains(&y) {
-        return None;
-    }
-    let &[conv] = graph.consumers(y).as_slice() else { return None };
-    let node = &graph.nodes[conv];
-    let (Op::Conv2d { strides, dilation, padding, .. }
-    | Op::DepthwiseConv2d { strides, dilation, padding, .. }) = &node.op
-    else {
-        return None;
-    };
-    if node.inputs[0] != y || node.inputs[1..].contains(&y) {
-        return None;
-    }
-    let weights = &graph[node.inputs[1]].shape;
-    let own = |axis: usize| {
-        let (input, kernel) = (graph[y].shape[1 + axis], weights[1 + axis]);
-        border(input, kernel, strides[axis], dilation[axis], *padding, axis)
-    };
-    let ([above, below], [before, after]) = (own(0), own(1));
-    let padding = Padding::Explicit {
-        top: top + above,
-        bottom: bottom + below,
-        left: left + before,
-        right: right + after,
-    };
-    let mut op = node.op.clone();
-    set_padding(&mut op, padding);
-    let mut inputs = graph.input_tensors(&node.inputs);
-    inputs[0] = &graph[x];
-    let shapes = infer_shapes(&op, &inputs).ok()?;
-    (shapes == [graph[node.outputs[0]].shape.clone()]).then_some((conv, padding))
-}
-
-/// Whether padding with this value is what a convolution pads with: the code of zero.
-fn is_zero(value: f32, tensor: &Tensor) -> bool {
-    match &tensor.quantization {
-        Some(q) if tensor.dtype == DType::I8 => {
-            microconv::quant::Affine::new(q.scale(), q.zero_point())
-                .is_ok_and(|q| i32::from(q.quantize(value)) == q.zero_point)
-        }
-        _ => value == 0.0,
-    }
-}
-
-/// Cells that a convolution adds before and after along one axis.
-fn border(
-    input: usize,
-    kernel: usize,
-    stride: usize,
-    dilation: usize,
-    padding: Padding,
-    axis: usize,
-) -> [usize; 2] {
-    match padding {
-        Padding::Valid => [0, 0],
-        Padding::Explicit { top, bottom, left, right } => {
-            if axis == 0 {
-                [top, bottom]
-            } else {
-                [left, right]
-            }
-        }
-        Padding::Same => {
-            let reach = (kernel - 1) * dilation + 1;
-            let total = ((input.div_ceil(stride) - 1) * stride + reach).saturating_sub(input);
-            [total / 2, total - total / 2]
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,4 @@
 use super::*;
-use crate::graph::{Data, Quantization};
-
 fn graph_of(shape: &[usize]) -> (Graph, TensorId) {
     let mut graph = Graph::new("test");
     let x = graph.add_tensor(Tensor::activation("x", shape.to_vec(), DType::F32));
@@ -59,59 +57,4 @@ fn what_nobody_reads_is_dropped_with_what_only_it_reads() {
     drop_unread(&mut graph);
     graph.validate().unwrap();
     assert_eq!(graph.nodes.len(), 1);
-}
-
-/// A padding of this value in front of an int8 convolution of zero point 5.
-fn padded_convolution(value: f32) -> Graph {
-    let (mut graph, x) = graph_of(&[1, 4, 4, 1]);
-    let scale = Quantization::per_tensor(0.5, 5);
-    let pad = Op::Pad {
-        before: vec![0, 1, 0, 0],
-        after: vec![0, 0, 2, 0],
-        mode: PadMode::Constant(value),
-    };
-    let y = graph.push("pad", pad, &[x]).unwrap()[0];
-    let mut weights = Tensor::activation("w", vec![1, 3, 3, 1], DType::I8);
-    weights.data = Some(Data::I8(vec![1; 9]));
-    weights.quantization = Some(Quantization::per_tensor(1.0, 0));
-    let weights = graph.add_tensor(weights);
-    let conv = Op::Conv2d {
-        strides: [2, 1],
-        dilation: [1, 1],
-        padding: Padding::Same,
-        groups: 1,
-        activation: Activation::Linear,
-    };
-    let z = graph.push("conv", conv, &[y, weights]).unwrap()[0];
-    for id in [x, y, z] {
-        graph[id].dtype = DType::I8;
-        graph[id].quantization = Some(scale.clone());
-    }
-    graph.outputs.push(z);
-    graph
-}
-
-#[test]
-fn a_convolution_takes_in_the_padding_before_it() {
-    let mut graph = padded_convolution(0.0);
-    fold_padding(&mut graph);
-    graph.validate().unwrap();
-    assert_eq!(graph.nodes.len(), 1);
-    assert_eq!(graph.nodes[0].folded, ["pad"]);
-    let Op::Conv2d { padding, .. } = graph.nodes[0].op else { panic!() };
-    // SAME over 5 rows by 2 adds one each; over 6 columns by 1, one each.
-    assert_eq!(padding, Padding::Explicit { top: 2, bottom: 1, left: 1, right: 3 });
-}
-
-#[test]
-fn a_padding_of_another_value_or_of_another_reader_stays() {
-    let mut other = padded_convolution(1.0);
-    fold_padding(&mut other);
-    assert_eq!(other.nodes.len(), 2);
-
-    let mut shared = padded_convolution(0.0);
-    let y = shared.nodes[0].outputs[0];
-    shared.outputs.push(y);
-    fold_padding(&mut shared);
-    assert_eq!(shared.nodes.len(), 2);
 }

@@ -1,0 +1,164 @@
+//! Every pass of the optimiser: fused equals pair, on random int8 graphs of odd sizes, any
+//! zero points and scales, on every backend, and over blobs that are read back.
+
+mod net;
+
+use host_train::graph::{Activation, Op, PadMode, Padding, ResizeMode, TensorId};
+use host_train::optimize::PASSES;
+use net::{CASES, Net, better_in};
+
+/// A map of odd extents.
+fn map(net: &mut Net) -> TensorId {
+    let shape = [1, net.between(2, 9), net.between(2, 9), net.between(1, 5)];
+    net.input(&shape)
+}
+
+#[test]
+fn paddings_go_into_convolutions() {
+    let net = |net: &mut Net| {
+        let x = map(net);
+        let mut side = || vec![0, net.between(0, 2), net.between(0, 2), 0];
+        let (before, after) = (side(), side());
+        let pad = Op::Pad { before, after, mode: PadMode::Constant(0.0) };
+        let padded = net.same(pad, &[x]);
+        net.conv(padded, false)
+    };
+    assert_eq!(better_in("padding", net, |after, before| after.layers < before.layers), CASES);
+}
+
+#[test]
+fn requantisations_are_joined() {
+    let net = |net: &mut Net| {
+        let x = map(net);
+        let one = net.unary(x);
+        let two = net.unary(one);
+        net.unary(two)
+    };
+    let better = better_in("requantize", net, |after, before| {
+        after.layers == 1 && after.requantisations * 3 == before.requantisations
+    });
+    assert_eq!(better, CASES);
+}
+
+#[test]
+fn constant_channels_are_cut_out() {
+    let net = |net: &mut Net| {
+        let x = map(net);
+        let one = net.conv(x, true);
+        let two = net.conv(one, true);
+        net.conv(two, false)
+    };
+    let better = better_in("constant-channels", net, |after, before| after.macs < before.macs);
+    assert!(better > CASES / 2, "only {better} of {CASES} graphs got smaller");
+}
+
+#[test]
+fn nails_become_transposed_convolutions() {
+    let net = |net: &mut Net| {
+        let x = map(net);
+        let strides = [net.between(1, 3), net.between(1, 3)];
+        let nailed = net.same(Op::BedOfNails2d { strides }, &[x]);
+        net.conv(nailed, false)
+    };
+    let better = better_in("nails", net, |after, before| after.layers < before.layers);
+    assert!(better > CASES / 2, "only {better} of {CASES} graphs got smaller");
+}
+
+#[test]
+fn activations_go_into_layers() {
+    let net = |net: &mut Net| {
+        let x = map(net);
+        let sums = net.conv(x, false);
+        let one = net.unary(sums);
+        let channels = net.graph[one].shape[3];
+        let depthwise = Op::DepthwiseConv2d {
+            strides: [1, 1],
+            dilation: [1, 1],
+            padding: Padding::Same,
+            multiplier: 1,
+            activation: Activation::Linear,
+        };
+        let two = net.layer(depthwise, one, &[1, 3, 3, channels], false);
+        net.unary(two)
+    };
+    let better = better_in("activation", net, |after, before| {
+        after.layers == 2 && after.requantisations * 2 == before.requantisations
+    });
+    assert_eq!(better, CASES);
+}
+
+#[test]
+fn pools_go_into_convolutions() {
+    let net = |net: &mut Net| {
+        let x = map(net);
+        let mut sums = net.conv(x, false);
+        if net.between(0, 3) == 0 {
+            sums = net.unary(sums);
+        }
+        let pool = Op::MaxPool2d {
+            window: [net.between(2, 3), net.between(1, 3)],
+            strides: [net.between(1, 3), net.between(1, 3)],
+            padding: Padding::Same,
+            activation: Activation::Linear,
+        };
+        net.same(pool, &[sums])
+    };
+    let better = better_in("pool", net, |after, before| after.layers < before.layers);
+    assert!(better > CASES / 4, "only {better} of {CASES} graphs got smaller");
+}
+
+#[test]
+fn upsamplings_go_into_convolutions() {
+    let net = |net: &mut Net| {
+        let x = map(net);
+        let [h, w] = [1, 2].map(|axis| net.graph[x].shape[axis] * net.between(1, 3));
+        let up = Op::Resize2d {
+            size: [h, w],
+            mode: ResizeMode::Nearest,
+            align_corners: false,
+            half_pixel_centers: net.between(0, 1) == 1,
+        };
+        let large = net.same(up, &[x]);
+        net.conv(large, false)
+    };
+    let better = better_in("upsample", net, |after, before| after.layers < before.layers);
+    assert!(better > CASES / 4, "only {better} of {CASES} graphs got smaller");
+    let fewer = better_in("upsample", net, |after, before| after.macs < before.macs);
+    assert!(fewer > CASES / 8, "only {fewer} of {CASES} graphs multiply less");
+}
+
+#[test]
+fn unpoolings_go_into_convolutions() {
+    let net = |net: &mut Net| {
+        let x = map(net);
+        let (window, strides) = ([2, 2], [2, 2]);
+        let pool = Op::MaxPool2dWithIndices { window, strides, padding: Padding::Same };
+        let pooled = net.same(pool, &[x]);
+        let indices = net.graph.nodes.last().unwrap().outputs[1];
+        let [h, w] = [1, 2].map(|axis| net.graph[x].shape[axis]);
+        let unpool =
+            Op::MaxUnpool2d { window, strides, padding: Padding::Same, output_size: [h, w] };
+        let large = net.same(unpool, &[pooled, indices]);
+        net.conv(large, false)
+    };
+    let better = better_in("unpool", net, |after, before| after.layers < before.layers);
+    assert!(better > CASES / 4, "only {better} of {CASES} graphs got smaller");
+}
+
+#[test]
+fn functions_of_a_code_work_in_place() {
+    let net = |net: &mut Net| {
+        let x = map(net);
+        let one = net.unary(x);
+        net.unary(one)
+    };
+    assert_eq!(better_in("in-place", net, |after, before| after.arena < before.arena), CASES);
+}
+
+#[test]
+fn passes_have_names_of_their_own() {
+    let mut names: Vec<&str> = PASSES.iter().map(|pass| pass.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), PASSES.len());
+}
