@@ -97,6 +97,8 @@ pub struct Summary {
     pub notes_bytes: usize,
     /// Bytes of arena.
     pub arena_bytes: usize,
+    /// Largest sum of bytes in use over the steps: no plan needs fewer.
+    pub arena_bound: usize,
     /// What lies in the arena, and when.
     pub plan: Vec<Slot>,
 }
@@ -267,6 +269,7 @@ pub fn summarize(model: &Model<'_>) -> Summary {
             unstored: note.unstored,
         });
     }
+    let plan = slots(model, &name);
     Summary {
         name: notes.name.clone(),
         inputs: (0..model.inputs()).map(|i| port(model.input_id(i))).collect(),
@@ -278,9 +281,29 @@ pub fn summarize(model: &Model<'_>) -> Summary {
         flash_bytes: model.bytes().len(),
         notes_bytes: model.notes().len(),
         arena_bytes: model.arena_bytes(),
-        plan: slots(model, &name),
+        arena_bound: bound(&plan),
+        plan,
         layers,
     }
+}
+
+/// Largest number of bytes in use in a step; bytes that two buffers share count once.
+fn bound(plan: &[Slot]) -> usize {
+    let live = |step: usize| {
+        let alive = plan.iter().filter(|slot| (slot.first..=slot.last).contains(&step));
+        let mut spans: Vec<_> = alive
+            .map(|slot| (slot.offset, (slot.offset + slot.bytes).next_multiple_of(16)))
+            .collect();
+        spans.sort_unstable();
+        let (mut bytes, mut end) = (0, 0);
+        for (from, to) in spans {
+            bytes += to.saturating_sub(from.max(end));
+            end = end.max(to);
+        }
+        bytes
+    };
+    let steps = plan.iter().map(|slot| slot.last + 1).max().unwrap_or(0);
+    (0..steps).map(live).max().unwrap_or(0)
 }
 
 /// Buffers of the arena with the steps that use them. Tensors that share a place are one buffer.

@@ -1,6 +1,8 @@
 //! Pictures: the loss over the epochs, and originals above reconstructions.
 //! The font is embedded, so a machine without any draws the same.
 
+mod plan;
+
 use std::path::Path;
 use std::sync::Once;
 
@@ -8,6 +10,8 @@ use anyhow::{Context, Result, anyhow, ensure};
 use image::{Rgb, RgbImage};
 use plotters::prelude::*;
 use plotters::style::register_font;
+
+pub use plan::memory_plan;
 
 use crate::run_folder::History;
 

@@ -4,13 +4,14 @@ mod tflite;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::cli::passes::print_report;
 use crate::cli::table::{Align, Table};
 use crate::export::{Options, export};
 use crate::inspect::{LayerSummary, Port, Slot, Summary, summarize};
 use crate::optimize::Passes;
+use crate::report::memory_plan;
 use crate::run_folder;
 use crate::runner::{AlignedBytes, parse, read_blob};
 
@@ -24,13 +25,22 @@ pub(super) struct Args {
     #[arg(value_name = "MODEL.mcv|MODEL.tflite")]
     model: PathBuf,
 
-    /// One JSON object instead of tables.
+    /// One JSON object instead of tables, names in full.
     #[arg(long)]
     json: bool,
+
+    /// Draw the memory plan, tensors over time by address: an .svg or a .png file.
+    #[arg(long, value_name = "FILE.svg|FILE.png")]
+    plan: Option<PathBuf>,
 }
 
 pub(super) fn run(args: Args) -> Result<()> {
     if !run_folder::is_run(&args.model) && tflite::claims(&args.model)? {
+        ensure!(
+            args.plan.is_none(),
+            "{}: has no memory plan before it is imported; give the .mcv file",
+            args.model.display()
+        );
         return tflite::run(&args.model, args.json);
     }
     let bytes = if run_folder::is_run(&args.model) {
@@ -42,6 +52,11 @@ pub(super) fn run(args: Args) -> Result<()> {
         read_blob(&args.model)?
     };
     let summary = summarize(&parse(&args.model, &bytes)?);
+    if let Some(path) = &args.plan {
+        let mut shown = summary.clone();
+        shown.plan.iter_mut().for_each(|slot| slot.name = short(&slot.name));
+        memory_plan(path, &shown)?;
+    }
     if args.json {
         println!("{}", serde_json::to_string_pretty(&summary)?);
     } else {
@@ -54,15 +69,40 @@ fn extents(shape: &[usize]) -> String {
     shape.iter().map(usize::to_string).collect::<Vec<_>>().join("×")
 }
 
+/// Longest name in a table, characters.
+const NAME: usize = 32;
+
+/// A name as a table shows it: the first of names that a converter joined by semicolons,
+/// without the scopes before it, cut where it is still long.
+fn short(name: &str) -> String {
+    let first = name.split(';').next().unwrap_or(name);
+    let parts = || first.rsplit('/').filter(|part| !part.is_empty());
+    // The last scope of Keras is the operator; the one before it is the layer.
+    let name = match (parts().next(), parts().nth(1)) {
+        (Some(last), Some(layer)) if last.chars().count() + layer.chars().count() < NAME => {
+            format!("{layer}/{last}")
+        }
+        (Some(last), _) => last.to_string(),
+        _ => first.to_string(),
+    };
+    if name.chars().count() <= NAME {
+        return name;
+    }
+    name.chars().take(NAME - 1).chain(['…']).collect()
+}
+
 fn port(port: &Port) -> String {
     let shape = extents(&port.shape);
     if port.scale > 0.0 {
         format!(
             "{} {shape} {} (scale {}, zero point {})",
-            port.name, port.element, port.scale, port.zero_point
+            short(&port.name),
+            port.element,
+            port.scale,
+            port.zero_point
         )
     } else {
-        format!("{} {shape} {}", port.name, port.element)
+        format!("{} {shape} {}", short(&port.name), port.element)
     }
 }
 
@@ -86,7 +126,7 @@ fn print(summary: &Summary) {
     for layer in &summary.layers {
         table.row(vec![
             layer.index.to_string(),
-            layer.name.clone(),
+            short(&layer.name),
             layer.operator.clone(),
             layer.element.to_string(),
             extents(&layer.output),
@@ -94,7 +134,7 @@ fn print(summary: &Summary) {
             layer.macs.to_string(),
             layer.receptive_field.map_or_else(|| "all".to_string(), |[h, w]| format!("{h}×{w}")),
             layer.scratch.to_string(),
-            layer.folded.join(", "),
+            layer.folded.iter().map(|name| short(name)).collect::<Vec<_>>().join(", "),
         ]);
     }
     print!("{table}");
@@ -109,7 +149,12 @@ fn print(summary: &Summary) {
     println!("MACs       {}", summary.macs);
     println!("requantisations {}", summary.requantisations);
     println!("flash      {} bytes, {} of them notes", summary.flash_bytes, summary.notes_bytes);
-    println!("arena      {} bytes", summary.arena_bytes);
+    println!(
+        "arena      {} bytes, {} above the {} that are in use at once at least",
+        summary.arena_bytes,
+        summary.arena_bytes.saturating_sub(summary.arena_bound),
+        summary.arena_bound
+    );
     println!();
     if !summary.passes.is_empty() {
         print_report(&summary.passes);
@@ -133,7 +178,7 @@ fn print_plan(plan: &[Slot], arena: usize) {
         let cells =
             (0..PICTURE).map(|i| if i >= start && i < end.max(start + 1) { '█' } else { '·' });
         table.row(vec![
-            slot.name.clone(),
+            short(&slot.name),
             slot.offset.to_string(),
             slot.bytes.to_string(),
             format!("{}–{}", slot.first, slot.last),
@@ -141,4 +186,20 @@ fn print_plan(plan: &[Slot], arena: usize) {
         ]);
     }
     print!("{table}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn long_names_are_shortened() {
+        assert_eq!(short("conv2d_1"), "conv2d_1");
+        assert_eq!(short("model/conv/Relu;model/bn/add;model/conv/Conv2D"), "conv/Relu");
+        assert_eq!(short("StatefulPartitionedCall:0"), "StatefulPartitionedCall:0");
+        assert_eq!(short(""), "");
+        let long = "é".repeat(80);
+        assert_eq!(short(&long).chars().count(), 32);
+        assert!(short(&long).ends_with('…'));
+    }
 }
