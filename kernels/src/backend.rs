@@ -180,9 +180,11 @@ pub trait Kernels<E: Element>: Sized {
         x: View<'_, E>,
         y: ViewMut<'_, E>,
         scratch: &mut [u8],
+        variant: u32,
     ) where
         E: ops::FusedElement,
     {
+        let _ = variant;
         Self::upsample_conv2d(op, x, y, scratch);
     }
     /// Bytes of scratch for [`Kernels::unpool_conv2d`].

@@ -132,7 +132,7 @@ fn measure(board: &Board, program: &str, model: &Path) -> Result<Report> {
     })
 }
 
-/// The number that a program prints; an emulator's console is standard error.
+/// The hexadecimal number that a program prints; an emulator's console is standard error.
 fn printed(command: &mut Command) -> Result<Option<u64>> {
     let done = command
         .output()
@@ -141,7 +141,10 @@ fn printed(command: &mut Command) -> Result<Option<u64>> {
     ensure!(done.status.success(), "`{}` failed: {}", process::shown(command), text.trim());
     match text.trim() {
         "" => Ok(None),
-        number => number.parse().map(Some).with_context(|| format!("no number: {number}")),
+        number => {
+            let number = u64::from_str_radix(number, 16);
+            number.map(Some).with_context(|| format!("no number: {}", text.trim()))
+        }
     }
 }
 

@@ -88,19 +88,13 @@ pub fn stack_mark() -> Option<usize> {
     Some(asm::painted_depth())
 }
 
-/// Prints a number on a line of its own, without what formatting would link.
-pub fn write_number(mut number: usize) {
-    let mut digits = [0u8; 20];
-    let mut count = 0;
-    for digit in &mut digits {
-        *digit = b'0' + (number % 10) as u8;
-        (number, count) = (number / 10, count + 1);
-        if number == 0 {
-            break;
-        }
+/// Prints a number in hexadecimal digits, without what formatting would link.
+#[inline(never)]
+pub fn write_number(number: usize) {
+    let mut rest = number as u32;
+    for _ in 0..8 {
+        rest = rest.rotate_left(4);
+        let digit = (rest & 15) as u8;
+        sys_writec(digit + if digit < 10 { b'0' } else { b'a' - 10 });
     }
-    for &digit in digits.iter().take(count).rev() {
-        sys_writec(digit);
-    }
-    sys_writec(b'\n');
 }

@@ -54,7 +54,7 @@ pub fn stack_mark() -> Option<usize> {
     None
 }
 
-/// Prints a number on a line of its own.
+/// Prints a number in hexadecimal digits.
 pub fn write_number(number: usize) {
-    println!("{number}");
+    println!("{number:08x}");
 }

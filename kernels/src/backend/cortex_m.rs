@@ -41,7 +41,7 @@ mod window;
 mod tests;
 
 pub(crate) use fused_conv_pool::{owns as owns_conv_pool2d, variant as conv_pool2d_variant};
-pub(crate) use fused_upsample::owns as owns_upsample_conv2d;
+pub(crate) use fused_upsample::{owns as owns_upsample_conv2d, variant as upsample_conv2d_variant};
 
 use super::{Backend, Kernels, Owner, Scalar};
 use crate::epilogue::{Activate, Requantize};
@@ -59,6 +59,23 @@ fn images<'v>(
     // No shape is empty; the compiler sees no division by zero then.
     let inputs = x.data().chunks_exact(input.image().max(1));
     inputs.zip(y.data_mut().chunks_exact_mut(output.image().max(1)))
+}
+
+/// Sets every word: one loop for all that pad their buffers.
+#[inline(never)]
+fn fill_words(words: &mut [i32], word: i32) {
+    for place in words {
+        *place = word;
+    }
+}
+
+/// Copies codes, as many as both have.
+#[inline(never)]
+fn copy_codes(to: &mut [i8], from: &[i8]) {
+    let len = to.len().min(from.len());
+    if let (Some(to), Some(from)) = (to.get_mut(..len), from.get(..len)) {
+        to.copy_from_slice(from);
+    }
 }
 
 /// The backend for Arm's DSP extension.
@@ -184,8 +201,9 @@ impl Kernels<i8> for CortexM {
         x: View<'_, i8>,
         y: ViewMut<'_, i8>,
         scratch: &mut [u8],
+        variant: u32,
     ) {
-        fused_upsample::by_phases(op, x, y, scratch);
+        fused_upsample::by_phases(op, x, y, scratch, variant);
     }
     fn binary(op: &ops::Binary<i8>, a: &[i8], b: &[i8], y: &mut [i8]) {
         elementwise::binary(op, a, b, y);

@@ -33,10 +33,11 @@ pub(crate) const fn route(owner: Owner, model: &Model<'_>, layer: &Layer) -> Rou
                 return Route::Own(cortex_m::conv_pool2d_variant(&ending, largest(model, linear)));
             }
         }
-        Op::UpsampleConv2d(g, linear)
-            if cortex_m::owns_upsample_conv2d(g, &ending(model, linear), scratch) =>
-        {
-            return Route::Own(0);
+        Op::UpsampleConv2d(g, linear) => {
+            let ending = ending(model, linear);
+            if cortex_m::owns_upsample_conv2d(g, &ending, scratch) {
+                return Route::Own(cortex_m::upsample_conv2d_variant(g, &ending));
+            }
         }
         _ => {}
     }

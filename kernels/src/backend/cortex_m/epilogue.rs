@@ -8,12 +8,27 @@ use super::insn;
 use super::slide::Style;
 use super::tile::PIXELS;
 use crate::epilogue::Requantize;
-use crate::quant::requantize;
+use crate::quant::{lookup, requantize};
 
 /// `out[i] = how(acc[i], channel first + i)`.
 pub(super) fn requantize_all(out: &mut [i8], acc: &[i32], first: usize, how: &Requantize<'_>) {
     for (i, (out, &acc)) in out.iter_mut().zip(acc).enumerate() {
         *out = how.apply(acc, first + i);
+    }
+}
+
+/// Keeps codes in a range.
+#[inline(never)]
+pub(super) fn clamp(out: &mut [i8], min: i8, max: i8) {
+    for code in out {
+        *code = (*code).min(max).max(min);
+    }
+}
+
+#[inline(never)]
+fn look_up(out: &mut [i8], table: &lookup::Table) {
+    for code in out {
+        *code = table[(i32::from(*code) + 128) as usize & 255];
     }
 }
 
@@ -70,7 +85,13 @@ impl<'a> Finish<'a> {
         let [channels, step] = if channels == step { [len; 2] } else { [channels, step] };
         for out in out.chunks_mut(step.max(1)) {
             let len = channels.min(out.len());
-            self.end(&mut out[..len]);
+            let out = &mut out[..len];
+            if self.narrow {
+                clamp(out, self.how.min, self.how.max);
+            }
+            if let Some(table) = self.how.table {
+                look_up(out, table);
+            }
         }
     }
 

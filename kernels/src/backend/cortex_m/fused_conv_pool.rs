@@ -14,8 +14,9 @@
 //! over the four sums, and one of them is requantised. Other shapes go band by band.
 
 use super::CortexM;
-use super::images;
+use super::epilogue::clamp;
 use super::insn;
+use super::{copy_codes, fill_words, images};
 use crate::epilogue::Ending;
 use crate::ops::fused::conv_pool2d::{self, ConvPool2d, ConvPool2dGeometry};
 use crate::view::{View, ViewMut};
@@ -127,17 +128,16 @@ pub(super) fn pooled(
     let (output, pitch) = (g.output(), pitch(g));
     let (_, words, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);
     let Some((weights, rest)) = words.split_at_mut_checked(output.c * POOL_WORDS) else { return };
-    let rows: &mut [i8] = bytemuck::cast_slice_mut(rest);
-    let Some(rows) = rows.get_mut(..self::rows(g) * pitch) else { return };
+    // A pitch is a multiple of four.
+    let Some(rows) = rest.get_mut(..self::rows(g) * pitch / 4) else { return };
     let how = &op.convolution.epilogue;
     transform(op, shift as i32, weights);
     // Both clamps in one.
     let bounds = |code: i8| code.min(op.bounds.1).max(op.bounds.0);
     let (low, high) = (bounds(how.min), bounds(how.max));
     for (image, out) in images(x, &mut y, [g.input(), output]) {
-        for cell in rows.iter_mut() {
-            *cell = op.convolution.padding;
-        }
+        fill_words(rows, i32::from_ne_bytes([op.convolution.padding.cast_unsigned(); 4]));
+        let rows: &mut [i8] = bytemuck::cast_slice_mut(rows);
         let mut source = Rows::new(op, image);
         source.copy(rows, 0);
         let mut first = 0;
@@ -145,9 +145,7 @@ pub(super) fn pooled(
             if first + 4 * pitch > rows.len() {
                 // The two last rows are the first of the next pools.
                 let Some((front, last)) = rows.split_at_mut_checked(first) else { return };
-                for (cell, &last) in front.iter_mut().zip(last.iter()) {
-                    *cell = last;
-                }
+                copy_codes(front, last);
                 first = 0;
             }
             source.copy(rows, first + 2 * pitch);
@@ -162,9 +160,7 @@ pub(super) fn pooled(
             };
             insn::pool_3x3(&patches, out);
             if low != i8::MIN || high != i8::MAX {
-                for code in out {
-                    *code = (*code).min(high).max(low);
-                }
+                clamp(out, low, high);
             }
             first += 2 * pitch;
         }
@@ -216,9 +212,7 @@ impl<'a> Rows<'a> {
             let Some(row) = rows.get_mut(at..at + len) else { return };
             if let Some((source, left)) = source {
                 self.left = left;
-                for (cell, &code) in row.iter_mut().zip(source) {
-                    *cell = code;
-                }
+                copy_codes(row, source);
             } else {
                 for cell in row {
                     *cell = self.padding;
@@ -257,6 +251,7 @@ pub(crate) const fn variant(ending: &Ending, largest: u32) -> u32 {
 }
 
 /// Fills the words of every channel.
+#[inline(never)]
 fn transform(op: &ConvPool2d<'_, i8>, shift: i32, words: &mut [i32]) {
     let how = &op.convolution.epilogue;
     let (taps, _) = op.convolution.weights.as_chunks::<9>();

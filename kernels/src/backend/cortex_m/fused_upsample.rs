@@ -4,8 +4,8 @@
 //! by band.
 
 use super::CortexM;
-use super::images;
 use super::insn;
+use super::{fill_words, images};
 use crate::epilogue::{Ending, Requantize};
 use crate::ops::fused::upsample_conv2d::{self, UpsampleConv2d, UpsampleConv2dGeometry};
 use crate::quant::lookup;
@@ -97,8 +97,9 @@ pub(super) fn run(
     scratch: &mut [u8],
 ) {
     let g = &op.geometry;
-    if owns(g, &Ending::of(&op.convolution.epilogue), scratch.len()) {
-        by_phases(op, x, y, scratch);
+    let ending = Ending::of(&op.convolution.epilogue);
+    if owns(g, &ending, scratch.len()) {
+        by_phases(op, x, y, scratch, variant(g, &ending));
     } else if serves(g) {
         upsample_conv2d::run::<i8, CortexM>(op, x, y, scratch);
     } else {
@@ -106,13 +107,19 @@ pub(super) fn run(
     }
 }
 
-/// For layers that it [`owns`].
+/// How a layer that [`by_phases`] computes ends: 1 through a table, and 2 for a single channel.
+pub(crate) const fn variant(g: &UpsampleConv2dGeometry, ending: &Ending) -> u32 {
+    ending.table as u32 + 2 * (g.convolution.output.c == 1) as u32
+}
+
+/// For layers that it [`owns`], and their [`variant`].
 #[inline(never)]
 pub(super) fn by_phases(
     op: &UpsampleConv2d<'_, i8>,
     x: View<'_, i8>,
     mut y: ViewMut<'_, i8>,
     scratch: &mut [u8],
+    variant: u32,
 ) {
     let g = &op.geometry;
     let (small, output) = (g.small, g.output());
@@ -137,9 +144,7 @@ pub(super) fn by_phases(
     for (image, out) in images(x, &mut y, [small, output]) {
         let mut below = image;
         let mut above = pad_rows.div_ceil(2);
-        for cell in cells.iter_mut() {
-            *cell = [padding; 2];
-        }
+        fill_words(bytemuck::cast_slice_mut(cells), padding as i32);
         // The first two rows of cells, then one more after every output row of phase 1.
         let mut missing = 2;
         for (oy, out) in out.chunks_exact_mut(output.row().max(1)).enumerate() {
@@ -158,9 +163,13 @@ pub(super) fn by_phases(
             let Some((left, right)) = phases.split_at_checked(output.c) else { return };
             let [first, second] = if pad_columns % 2 == 0 { [left, right] } else { [right, left] };
             for (o, weights) in first.iter().zip(second).enumerate() {
-                let end = end(&op.convolution.epilogue, o);
+                let how = &op.convolution.epilogue;
+                let table = if variant & 1 == 0 { Some(&IDENTITY) } else { how.table };
+                let Some(table) = table else { return };
+                let end = end(how, o, table);
                 let Some((_, out)) = out.split_at_mut_checked(o) else { return };
-                insn::upsampled_row(cells, &lanes, weights.into(), &end, 2 * output.c, out);
+                let step = if variant & 2 == 0 { 2 * output.c } else { 2 };
+                insn::upsampled_row(cells, &lanes, weights.into(), &end, step, out);
             }
         }
     }
@@ -179,7 +188,7 @@ fn next_row(cells: &mut [[u32; 2]], before: usize, row: &[i8], padding: u32) {
     }
 }
 
-fn end<'a>(how: &Requantize<'a>, channel: usize) -> End<'a> {
+fn end<'a>(how: &Requantize<'a>, channel: usize, table: &'a lookup::Table) -> End<'a> {
     let by = how.multiplier(channel);
     let bias = how.bias.get(channel).copied().unwrap_or(0);
     End {
@@ -187,7 +196,7 @@ fn end<'a>(how: &Requantize<'a>, channel: usize) -> End<'a> {
         mantissa: by.mantissa,
         shift: -by.shift,
         zero_point: how.zero_point,
-        table: how.table.unwrap_or(&IDENTITY),
+        table,
     }
 }
 

@@ -18,8 +18,25 @@ use crate::view::{View, ViewMut};
 const FORMS: [Form; 6] =
     [Form::Rows, Form::Twice, Form::Segments, Form::Columns, Form::Patch, Form::Double];
 
-/// The phases of a layer; `None` for groups, single taps and too many phases.
+/// Hands the phases of a layer that has a packing to `then`.
 #[inline(always)]
+fn with_phases(geometry: &Geometry, then: impl FnOnce(&[Phase])) {
+    match geometry {
+        Geometry::Conv2d(g) => {
+            let (rows, columns) = (&g.window.rows, &g.window.columns);
+            let (rows, columns) = (Line::forward(rows), Line::forward(columns));
+            then(&[Phase { rows, columns, bias: 0 }]);
+        }
+        Geometry::TransposedConv2d(g) => {
+            if let Some((list, count)) = Phase::transposed(&g.window, g.output.c) {
+                then(list.get(..count).unwrap_or(&[]));
+            }
+        }
+        Geometry::Dense(_) => {}
+    }
+}
+
+/// The phases of a layer; `None` for groups, single taps and too many phases.
 const fn phases(geometry: &Geometry) -> Option<([Phase; PHASES], usize)> {
     match geometry {
         Geometry::Conv2d(g) => {
@@ -51,22 +68,6 @@ const fn planes(geometry: &Geometry, packing: u32) -> Option<Plan> {
     let Some((list, count)) = phases(geometry) else { return None };
     let (phases, _) = list.split_at(count);
     Plan::of(FORMS[packing as usize - 1], phases, channels(geometry), true)
-}
-
-/// Everything that follows from the shapes.
-struct Prepared {
-    plan: Plan,
-    list: [Phase; PHASES],
-    count: usize,
-    depth: usize,
-}
-
-/// Of an embedded model all of it is constants.
-#[inline(always)]
-fn prepare(geometry: &Geometry, form: Form) -> Option<Prepared> {
-    let (list, count) = phases(geometry)?;
-    let plan = Plan::folded(form, list.get(..count)?, channels(geometry), true)?;
-    Some(Prepared { plan, list, count, depth: depth(geometry) })
 }
 
 /// The plan on lanes.
@@ -199,42 +200,53 @@ macro_rules! forms {
                 return on_lanes(layer, &plan, depth(&layer.geometry), x, y, scratch);
             }
             let Some(&form) = FORMS.get((layer.packing as usize).wrapping_sub(1)) else { return };
-            let Some(prepared) = prepare(&layer.geometry, form) else { return };
-            match form {
-                $(Form::$form => $name(layer, &prepared, x, y, scratch),)*
-            }
+            // Of an embedded model phases and plan are constants.
+            with_phases(&layer.geometry, |phases| {
+                let Some(plan) = Plan::folded(form, phases, channels(&layer.geometry), true) else {
+                    return;
+                };
+                let whole = layer.geometry.input().c.is_multiple_of(4);
+                match form {
+                    $(Form::$form => $name(layer, &plan, phases, x, y, scratch, whole),)*
+                }
+            });
         }
 
         $(
             #[inline(never)]
             fn $name(
                 layer: &Packed<'_>,
-                prepared: &Prepared,
+                plan: &Plan,
+                phases: &[Phase],
                 x: View<'_, i8>,
                 y: ViewMut<'_, i8>,
                 scratch: &mut [u8],
+                whole: bool,
             ) {
-                all(layer, Form::$form, prepared, x, y, scratch);
+                all(layer, Form::$form, plan, phases, x, y, scratch, whole);
             }
         )*
     };
 }
 forms! { Rows rows Twice twice Segments segments Columns columns Patch patch Double double }
 
+/// `whole`: whether channels come in fours.
+#[expect(clippy::too_many_arguments, reason = "what the compiler may know, one by one")]
 #[inline(always)]
 fn all(
     layer: &Packed<'_>,
     form: Form,
-    prepared: &Prepared,
+    plan: &Plan,
+    phases: &[Phase],
     x: View<'_, i8>,
     mut y: ViewMut<'_, i8>,
     scratch: &mut [u8],
+    whole: bool,
 ) {
     let (_, scratch, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);
     let (input, output) = (x.shape(), y.shape());
-    let Some(phases) = prepared.list.get(..prepared.count) else { return };
     let planes = Planes {
-        plan: &prepared.plan,
+        plan,
         phases,
         weights: Weights {
             data: &[],
@@ -244,12 +256,12 @@ fn all(
             kernel: [0, 0],
             depthwise: false,
         },
-        finish: Finish::new(&layer.epilogue, prepared.depth),
+        finish: Finish::new(&layer.epilogue, depth(&layer.geometry)),
         width: output.w,
     };
     for (image, out) in images(x, &mut y, [input, output]) {
         let input = Input { image, channels: input.c, zero_point: layer.zero_point };
-        planes.packed(form, layer.words, &input, out, scratch);
+        planes.packed(form, whole, layer.words, &input, out, scratch);
     }
 }
 

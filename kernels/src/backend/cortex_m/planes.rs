@@ -8,6 +8,7 @@ use layout::{padding, pair, sums};
 
 use super::epilogue::Finish;
 use super::expand::Weights;
+use super::fill_words;
 use super::insn;
 use super::linear::Input;
 use super::plan::{Form, PATCH, PHASES, Phase, Plan, Runs, SLOTS};
@@ -60,29 +61,32 @@ impl Planes<'_> {
                 let channel = first + 2 * group;
                 stream::group(&self.weights, &self.finish, plan, self.phases, channel, words);
             }
-            self.block(plan.form, &Block { first, channels, words }, input, y, rest);
+            let whole = input.channels.is_multiple_of(4);
+            self.block(plan.form, whole, &Block { first, channels, words }, input, y, rest);
         }
     }
 
     /// The same with all weights in order already; `self.weights` has none. `form` is that of
-    /// the plan, known to the compiler.
+    /// the plan and `whole` says that channels come in fours: known to the compiler.
     #[inline(always)]
     pub(super) fn packed(
         &self,
         form: Form,
+        whole: bool,
         words: &[i32],
         input: &Input<'_>,
         y: &mut [i8],
         scratch: &mut [i32],
     ) {
         let block = Block { first: 0, channels: self.weights.outputs, words };
-        self.block(form, &block, input, y, scratch);
+        self.block(form, whole, &block, input, y, scratch);
     }
 
     #[inline(always)]
     fn block(
         &self,
         form: Form,
+        whole: bool,
         block: &Block<'_>,
         input: &Input<'_>,
         y: &mut [i8],
@@ -95,8 +99,10 @@ impl Planes<'_> {
         }
         let Some((planes, extra)) = scratch.split_at_mut_checked(plan.planes()) else { return };
         match (form, self.phases) {
-            (Form::Rows | Form::Double, _) => self.rows(block, input, y, planes),
-            (Form::Twice, [phase]) => self.twice(block, phase, input, y, [planes, extra]),
+            (Form::Rows | Form::Double, _) => self.rows(block, input, y, planes, whole),
+            (Form::Twice, [phase]) => {
+                self.twice(block, phase, input, y, [planes, extra], whole);
+            }
             (Form::Columns, [phase]) => self.columns(block, phase, input, y, [planes, extra]),
             (Form::Patch, [phase]) => self.patch(block, phase, input, y, [planes, extra]),
             _ => {}
@@ -123,12 +129,17 @@ impl Planes<'_> {
     }
 
     #[inline(never)]
-    fn rows(&self, block: &Block<'_>, input: &Input<'_>, y: &mut [i8], planes: &mut [i32]) {
+    fn rows(
+        &self,
+        block: &Block<'_>,
+        input: &Input<'_>,
+        y: &mut [i8],
+        planes: &mut [i32],
+        whole: bool,
+    ) {
         let plan = self.plan;
         let zero = pair(input.zero_point, input.zero_point);
-        for word in planes.iter_mut() {
-            *word = zero;
-        }
+        fill_words(planes, zero);
         let pitch = plan.pitch() * 4;
         let bank = plan.pairs * plan.pitch();
         let place = |v: usize| v / SLOTS % plan.banks() * bank + v % SLOTS;
@@ -147,7 +158,7 @@ impl Planes<'_> {
             for v in next.max(begin)..begin + plan.ring {
                 let planes = planes.get_mut(place(v)..).unwrap_or(&mut []);
                 match self.source(input, v) {
-                    Some(x) => self.spread(x, span, planes),
+                    Some(x) => self.spread(x, span, planes, whole),
                     None => {
                         for word in planes.iter_mut().take(bank).step_by(SLOTS) {
                             *word = zero;
@@ -209,6 +220,7 @@ impl Planes<'_> {
         input: &Input<'_>,
         y: &mut [i8],
         [planes, blank]: [&mut [i32]; 2],
+        whole: bool,
     ) {
         let plan = self.plan;
         let zero = i32::from(input.zero_point);
@@ -224,7 +236,7 @@ impl Planes<'_> {
         for oy in (0..phase.rows.outputs).step_by(2) {
             let rows = self.four(input, oy, skip, blank);
             let place = planes.get_mut(before * SLOTS..).unwrap_or(&mut []);
-            sums(rows, inside, place, plan);
+            sums(rows, inside, place, plan, whole);
             let second = oy + 1 < phase.rows.outputs;
             if oy == 0 || !second {
                 let row = if second { Then::First } else { Then::Last };
@@ -251,9 +263,7 @@ impl Planes<'_> {
         [planes, blank]: [&mut [i32]; 2],
     ) {
         let zero = pair(input.zero_point, input.zero_point);
-        for word in planes.iter_mut() {
-            *word = zero;
-        }
+        fill_words(planes, zero);
         let blank = padding(blank, input.zero_point);
         let [before, skip, inside] = self.span();
         let outputs = self.weights.outputs;

@@ -44,8 +44,8 @@ pub(super) fn run<B: Backend + Kernels<E>, E: Typed>(layer: &Layer, io: Io<'_, E
             let convolution = convolution(io.blob, &g.convolution, linear);
             let op = UpsampleConv2d { geometry: *g, convolution };
             let Some((x, y, scratch)) = io.views(g.input(), g.output()) else { return };
-            if let Route::Own(_) = layer.route {
-                B::own_upsample_conv2d(&op, x, y, scratch);
+            if let Route::Own(variant) = layer.route {
+                B::own_upsample_conv2d(&op, x, y, scratch, variant);
             } else if scratch.len() >= <B as Kernels<E>>::upsample_conv2d_scratch(g) {
                 B::upsample_conv2d(&op, x, y, scratch);
             } else {

@@ -68,7 +68,7 @@ pub(in crate::backend::cortex_m) fn spread(
 
 /// The first `fours` fours of `channels` channels of `cells` cells of four rows: of each pair, as in
 /// [`spread`], the words `[a − c, b + c, c − b, d − b]`. Nothing is done where a slice is too short.
-#[inline(always)]
+#[inline(never)]
 pub(in crate::backend::cortex_m) fn twice(
     rows: [&[i8]; 4],
     [channels, fours, cells]: [usize; 3],

@@ -9,7 +9,7 @@ use crate::backend::cortex_m::slide::{CELL, HEAD, PIXELS, Run, Slide, Then, UNRO
 const PASS: [usize; 4] = [48, 84, 120, 44];
 
 /// Runs the program of each tile and group; nothing where [`Slide::fits`] says no.
-#[inline(always)]
+#[inline(never)]
 pub(in crate::backend::cortex_m) fn slide(tiles: &mut Slide<'_>) {
     const {
         assert!(UNROLL == 8 && CELL == 16 && HEAD == 8 && PIXELS == 3);

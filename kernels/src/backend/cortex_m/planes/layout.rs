@@ -1,12 +1,18 @@
 //! Rows of codes to planes of channel pairs, as they are or as sums of four rows.
 
 use super::Planes;
-use crate::backend::cortex_m::insn;
 use crate::backend::cortex_m::plan::{Plan, SLOTS, lanes};
+use crate::backend::cortex_m::{fill_words, insn};
 
 impl Planes<'_> {
-    /// A row to its slot of the planes.
-    pub(super) fn spread(&self, x: &[i8], [before, skip, inside]: [usize; 3], planes: &mut [i32]) {
+    /// A row to its slot of the planes; `whole`: channels come in fours.
+    pub(super) fn spread(
+        &self,
+        x: &[i8],
+        [before, skip, inside]: [usize; 3],
+        planes: &mut [i32],
+        whole: bool,
+    ) {
         let plan = self.plan;
         let channels = plan.inputs;
         for phase in 0..plan.stride {
@@ -22,14 +28,18 @@ impl Planes<'_> {
             let at = (phase * plan.cells + first) * SLOTS;
             let Some(planes) = planes.get_mut(at..) else { return };
             let step = plan.stride * channels;
-            let Some(whole) = ahead(channels, count) else {
+            if whole {
+                insn::spread(x, [channels / 4, step, count], planes, plan.pitch());
+                continue;
+            }
+            let Some(ahead) = ahead(channels, count) else {
                 insn::spread(x, [channels / 4, step, count], planes, plan.pitch());
                 self.spread_rest(x, step, count, planes);
                 continue;
             };
-            insn::spread(x, [channels.div_ceil(4), step, whole], planes, plan.pitch());
-            let x = x.get(whole * step..).unwrap_or(&[]);
-            let planes = planes.get_mut(whole * SLOTS..).unwrap_or(&mut []);
+            insn::spread(x, [channels.div_ceil(4), step, ahead], planes, plan.pitch());
+            let x = x.get(ahead * step..).unwrap_or(&[]);
+            let planes = planes.get_mut(ahead * SLOTS..).unwrap_or(&mut []);
             insn::spread(x, [channels / 4, step, 1], planes, plan.pitch());
             self.spread_rest(x, step, 1, planes);
         }
@@ -57,9 +67,7 @@ pub(super) fn pair(low: i8, high: i8) -> i32 {
 
 /// A row of padding.
 pub(super) fn padding(words: &mut [i32], code: i8) -> &[i8] {
-    for word in words.iter_mut() {
-        *word = i32::from_ne_bytes([code as u8; 4]);
-    }
+    fill_words(words, i32::from_ne_bytes([code as u8; 4]));
     bytemuck::cast_slice(words)
 }
 
@@ -69,16 +77,19 @@ fn ahead(channels: usize, cells: usize) -> Option<usize> {
     if channels % 4 == 3 { cells.checked_sub(1) } else { None }
 }
 
-/// Sums and differences of four rows of `cells` cells.
-pub(super) fn sums(rows: [&[i8]; 4], cells: usize, out: &mut [i32], plan: &Plan) {
+/// Sums and differences of four rows of `cells` cells; `whole`: channels come in fours.
+pub(super) fn sums(rows: [&[i8]; 4], cells: usize, out: &mut [i32], plan: &Plan, whole: bool) {
     let (channels, pitch) = (plan.inputs, plan.pitch());
-    let Some(whole) = ahead(channels, cells) else {
+    if whole {
+        return insn::twice(rows, [channels, channels / 4, cells], out, pitch);
+    }
+    let Some(ahead) = ahead(channels, cells) else {
         insn::twice(rows, [channels, channels / 4, cells], out, pitch);
         return twice_rest(rows, [channels, cells], out, plan);
     };
-    insn::twice(rows, [channels, channels.div_ceil(4), whole], out, pitch);
-    let rows = rows.map(|row| row.get(whole * channels..).unwrap_or(&[]));
-    let out = out.get_mut(whole * SLOTS..).unwrap_or(&mut []);
+    insn::twice(rows, [channels, channels.div_ceil(4), ahead], out, pitch);
+    let rows = rows.map(|row| row.get(ahead * channels..).unwrap_or(&[]));
+    let out = out.get_mut(ahead * SLOTS..).unwrap_or(&mut []);
     insn::twice(rows, [channels, channels / 4, 1], out, pitch);
     twice_rest(rows, [channels, 1], out, plan);
 }
