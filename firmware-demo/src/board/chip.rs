@@ -91,10 +91,11 @@ pub fn stack_mark() -> Option<usize> {
 /// Prints a number in hexadecimal digits, without what formatting would link.
 #[inline(never)]
 pub fn write_number(number: usize) {
-    let mut rest = number as u32;
-    for _ in 0..8 {
-        rest = rest.rotate_left(4);
-        let digit = (rest & 15) as u8;
+    // As many digits as it has: a loop of known length would be unrolled.
+    let mut shift = (usize::BITS - number.leading_zeros()).next_multiple_of(4);
+    while let Some(next) = shift.checked_sub(4) {
+        shift = next;
+        let digit = (number >> shift & 15) as u8;
         sys_writec(digit + if digit < 10 { b'0' } else { b'a' - 10 });
     }
 }

@@ -56,5 +56,5 @@ pub fn stack_mark() -> Option<usize> {
 
 /// Prints a number in hexadecimal digits.
 pub fn write_number(number: usize) {
-    println!("{number:08x}");
+    println!("{number:x}");
 }
