@@ -6,6 +6,7 @@ mod conv;
 mod dense;
 mod depthwise;
 mod finish;
+mod join;
 mod lanes;
 mod layer;
 mod pool2d;

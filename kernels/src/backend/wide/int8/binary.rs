@@ -3,7 +3,7 @@
 use bytemuck::cast;
 use wide::{i8x16, i16x8, i16x16, i32x8};
 
-use super::finish::{Params, Store};
+use super::finish::{Params, Scaling, Store};
 use crate::epilogue::Requantize;
 use crate::ops::arrange::AXES;
 use crate::ops::elementwise::{self, ADD_SHIFT, Binary, Kind8};
@@ -82,8 +82,8 @@ impl Combine<'_> {
         if self.kind == Kind8::Mul {
             return a * b;
         }
-        let a = self.operands[0].scale(a << ADD_SHIFT, true);
-        let b = self.operands[1].scale(b << ADD_SHIFT, true);
+        let a = self.operands[0].scale(a << ADD_SHIFT, Scaling::General);
+        let b = self.operands[1].scale(b << ADD_SHIFT, Scaling::General);
         if self.kind == Kind8::Add { a + b } else { a - b }
     }
 }

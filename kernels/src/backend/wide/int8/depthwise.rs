@@ -2,12 +2,13 @@
 //!
 //! A word holds the inputs of one channel under two taps, one above the other, and
 //! is multiplied with the two weights: the words of a pair of rows serve every
-//! output and tap along them. With a depth multiplier each word is repeated.
+//! output and tap along them, and every row of outputs that reads the pair.
 
-use bytemuck::cast_slice;
+use bytemuck::{cast_slice, cast_slice_mut};
 use wide::i32x8;
 
 use super::finish::{PARAM_WORDS, Params, Store};
+use super::join;
 use super::lanes::{self, Words};
 use crate::backend::Wide;
 use crate::backend::line::Line;
@@ -25,6 +26,8 @@ struct Layout {
     pairs: usize,
     /// Cells of a row of words, padding included.
     cells: usize,
+    /// Pairs of rows that are kept.
+    slots: usize,
     params: usize,
     weights: usize,
     rows: usize,
@@ -36,22 +39,27 @@ impl Layout {
         let pairs = g.window.rows.kernel.div_ceil(2);
         let columns = Line::forward(&g.window.columns);
         let cells = columns.span(columns.outputs - 1);
+        let slots = 2 * (pairs - 1) * g.window.rows.dilation + 1;
         Self {
             blocks,
             pairs,
             cells,
+            slots,
             params: blocks * PARAM_WORDS,
             weights: 8 * blocks * pairs * g.window.columns.kernel,
-            rows: 8 * blocks * pairs * cells,
+            rows: 8 * blocks * cells,
         }
+    }
+
+    /// Weights, pairs of rows and which these are, parameters.
+    const fn words(&self) -> usize {
+        self.weights + self.slots * (self.rows + 1) + self.params
     }
 }
 
 /// Bytes of scratch.
 pub(super) fn scratch(g: &Conv2dGeometry) -> usize {
-    let layout = Layout::new(g);
-    let ours = layout.params + layout.weights + layout.rows;
-    (4 * ours).max(ops::depthwise_conv2d::scratch_bytes::<i8>(g))
+    (4 * Layout::new(g).words()).max(ops::depthwise_conv2d::scratch_bytes::<i8>(g))
 }
 
 /// See [`DepthwiseConv2d`].
@@ -63,61 +71,74 @@ pub(super) fn run(
 ) {
     let g = &op.geometry;
     let layout = Layout::new(g);
-    let needed = 4 * (layout.params + layout.weights + layout.rows);
-    if scratch.len() < needed + scratch.as_ptr().align_offset(4) {
+    let (_, words, _) = bytemuck::pod_align_to_mut::<u8, u32>(scratch);
+    if words.len() < layout.words() {
         return ops::depthwise_conv2d::run::<i8, Wide>(op, x, y, scratch);
     }
-    let (_, words, _) = bytemuck::pod_align_to_mut::<u8, u32>(scratch);
-    let (params, rest) = words.split_at_mut(layout.params);
-    let (weights, rest) = rest.split_at_mut(layout.weights);
-    let rows = &mut rest[..layout.rows];
-    let params: &mut [Params] = bytemuck::cast_slice_mut(params);
+    let (weights, rest) = words.split_at_mut(layout.weights);
+    let (rows, rest) = rest.split_at_mut(layout.slots * layout.rows);
+    let (kept, rest) = rest.split_at_mut(layout.slots);
+    let params: &mut [Params] = cast_slice_mut(&mut rest[..layout.params]);
     for (block, params) in params.iter_mut().enumerate() {
         *params = Params::channels(&op.epilogue, op.epilogue.bias, 8 * block);
     }
-    pack(op, &layout, weights);
+    pack(op, &layout, cast_slice_mut(weights));
     let store = Store::new(&op.epilogue);
+    let window = &g.window.rows;
     let images = x.data().chunks_exact(g.input.image());
     for (image, out) in images.zip(y.data_mut().chunks_exact_mut(g.output.image())) {
+        kept.fill(u32::MAX);
         for (oy, out) in out.chunks_exact_mut(g.output.row()).enumerate() {
-            let pairs = rows.chunks_exact_mut(8 * layout.blocks * layout.cells);
-            for (pair, row) in pairs.enumerate() {
-                let [above, below] =
-                    [2 * pair, 2 * pair + 1].map(|ky| input_row(op, image, oy, ky));
-                join(op, &layout, above, below, row);
+            for pair in 0..layout.pairs {
+                let v = oy * window.stride + 2 * pair * window.dilation;
+                let slot = v % layout.slots;
+                if kept[slot] != v as u32 {
+                    kept[slot] = v as u32;
+                    let out = &mut rows[slot * layout.rows..(slot + 1) * layout.rows];
+                    let [above, below] = [v, v + window.dilation].map(|v| input_row(op, image, v));
+                    join::rows(op, above, below, layout.cells, cast_slice_mut(out));
+                }
             }
-            let row = Row { op, layout: &layout, store: &store, words: cast_slice(rows) };
-            for (block, params) in params.iter().enumerate() {
-                row.run(block, params, cast_slice(weights), out);
+            let row = Row {
+                op,
+                layout: &layout,
+                store: &store,
+                words: cast_slice(rows),
+                first: oy * window.stride,
+            };
+            let weights: &[Words] = cast_slice(weights);
+            let taps = layout.pairs * g.window.columns.kernel;
+            for (block, weights) in weights.chunks_exact(taps).enumerate() {
+                row.run(block, &params[block], weights, out);
             }
         }
     }
 }
 
-/// Weights as `[pair of rows][column][block]`, the second of a pair zero where there is none.
-fn pack(op: &DepthwiseConv2d<'_, i8>, layout: &Layout, out: &mut [u32]) {
+/// Weights as `[block][pair of rows][column]`, the second of a pair zero where there is none.
+fn pack(op: &DepthwiseConv2d<'_, i8>, layout: &Layout, out: &mut [Words]) {
     let g = &op.geometry;
     let (kernel, outputs) = (g.window.columns.kernel, g.output.c);
-    for (tap, words) in out.chunks_exact_mut(8 * layout.blocks).enumerate() {
-        let at = |ky: usize| (ky * kernel + tap % kernel) * outputs;
-        let above = op.weights.get(at(2 * (tap / kernel))..).unwrap_or(&[]);
-        let below = op.weights.get(at(2 * (tap / kernel) + 1)..).unwrap_or(&[]);
-        for (o, word) in words.iter_mut().enumerate() {
-            let of = |row: &[i8]| if o < outputs { row.get(o).copied().unwrap_or(0) } else { 0 };
-            *word = lanes::word(of(above), of(below));
+    let taps = layout.pairs * kernel;
+    for (block, words) in out.chunks_exact_mut(taps).enumerate() {
+        for (tap, words) in words.iter_mut().enumerate() {
+            let lanes = |ky: usize| {
+                let at = (ky * kernel + tap % kernel) * outputs + 8 * block;
+                let row = if ky < g.window.rows.kernel { op.weights.get(at..) } else { None };
+                let row = row.unwrap_or(&[]);
+                &row[..row.len().min(outputs - 8 * block).min(8)]
+            };
+            let (above, below) = (lanes(2 * (tap / kernel)), lanes(2 * (tap / kernel) + 1));
+            let of = |row: &[i8], lane| row.get(lane).copied().unwrap_or(0);
+            *words = core::array::from_fn(|lane| lanes::word(of(above, lane), of(below, lane)));
         }
     }
 }
 
-/// The input row under tap `ky` of output row `oy`; `None` in the padding.
-fn input_row<'x>(
-    op: &DepthwiseConv2d<'_, i8>,
-    image: &'x [i8],
-    oy: usize,
-    ky: usize,
-) -> Option<&'x [i8]> {
+/// Input row `v`, counted from the first of output row 0; `None` in the padding.
+fn input_row<'x>(op: &DepthwiseConv2d<'_, i8>, image: &'x [i8], v: usize) -> Option<&'x [i8]> {
     let rows = &op.geometry.window.rows;
-    let iy = (oy * rows.stride + ky * rows.dilation).checked_sub(rows.pad)?;
+    let iy = v.checked_sub(rows.pad)?;
     if iy >= rows.input {
         return None;
     }
@@ -125,96 +146,54 @@ fn input_row<'x>(
     image.get(iy * row..(iy + 1) * row)
 }
 
-/// The words of two rows: each cell in turn, `8 · blocks` channels of it.
-fn join<'x>(
-    op: &DepthwiseConv2d<'_, i8>,
-    layout: &Layout,
-    above: Option<&'x [i8]>,
-    below: Option<&'x [i8]>,
-    out: &mut [u32],
-) {
-    let g = &op.geometry;
-    let zero = lanes::word(op.padding, op.padding);
-    let channels = g.input.c;
-    let before = (g.window.columns.pad).min(layout.cells);
-    let inside = g.input.w.min(layout.cells - before);
-    let width = 8 * layout.blocks;
-    let (head, rest) = out.split_at_mut(before * width);
-    let (body, tail) = rest.split_at_mut(inside * width);
-    head.fill(zero);
-    tail.fill(zero);
-    if inside == 0 {
-        return;
-    }
-    let whole = width == channels;
-    let (cells, run) = if whole { (1, inside * channels) } else { (inside, channels) };
-    let repeat = g.output.c / channels;
-    for (cell, out) in
-        body.chunks_exact_mut(if whole { run } else { width }).take(cells).enumerate()
-    {
-        let at = cell * channels..cell * channels + run;
-        let part = |row: Option<&'x [i8]>| row.and_then(|row| row.get(at.clone()));
-        match (part(above), part(below)) {
-            (Some(a), Some(b)) => words(a, b, repeat, out),
-            (Some(a), None) => words_or(a, repeat, out, |a| lanes::word(a, op.padding)),
-            (None, Some(b)) => words_or(b, repeat, out, |b| lanes::word(op.padding, b)),
-            (None, None) => out.fill(zero),
-        }
-    }
-}
-
-#[inline(always)]
-fn words(a: &[i8], b: &[i8], repeat: usize, out: &mut [u32]) {
-    if repeat == 1 {
-        for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-            *out = lanes::word(a, b);
-        }
-        return;
-    }
-    for ((out, &a), &b) in out.chunks_mut(repeat).zip(a).zip(b) {
-        out.fill(lanes::word(a, b));
-    }
-}
-
-#[inline(always)]
-fn words_or(x: &[i8], repeat: usize, out: &mut [u32], word: impl Fn(i8) -> u32) {
-    if repeat == 1 {
-        for (out, &x) in out.iter_mut().zip(x) {
-            *out = word(x);
-        }
-        return;
-    }
-    for (out, &x) in out.chunks_mut(repeat).zip(x) {
-        out.fill(word(x));
-    }
-}
-
 /// One row of outputs.
 struct Row<'a, 'w> {
     op: &'a DepthwiseConv2d<'w, i8>,
     layout: &'a Layout,
     store: &'a Store<'a>,
-    /// `[pair of rows][cell][block]`.
+    /// `[slot][block][cell]`.
     words: &'a [Words],
+    /// Input row of the first tap.
+    first: usize,
 }
 
 impl Row<'_, '_> {
     /// Eight channels of the row.
     fn run(&self, block: usize, params: &Params, weights: &[Words], out: &mut [i8]) {
-        let outputs = self.op.geometry.output.w;
-        let mut done = 0;
-        while done + PIXELS <= outputs {
-            self.tile::<PIXELS>(block, done, params, weights, out);
-            done += PIXELS;
+        let columns = &self.op.geometry.window.columns;
+        match (columns.kernel, columns.stride, columns.dilation) {
+            (3, 1, 1) => self.tiles::<3, 1>(block, params, weights, out),
+            (3, 2, 1) => self.tiles::<3, 2>(block, params, weights, out),
+            _ => self.tiles::<0, 0>(block, params, weights, out),
         }
-        while done < outputs {
-            self.tile::<1>(block, done, params, weights, out);
-            done += 1;
+    }
+
+    /// `K` columns of taps and a stride of `S`; 0 where they vary.
+    fn tiles<const K: usize, const S: usize>(
+        &self,
+        block: usize,
+        params: &Params,
+        weights: &[Words],
+        out: &mut [i8],
+    ) {
+        let outputs = self.op.geometry.output.w;
+        // Tiles as equal as can be.
+        let tiles = outputs.div_ceil(PIXELS);
+        let mut done = 0;
+        for tile in 0..tiles {
+            let count = (outputs - done).div_ceil(tiles - tile);
+            match count {
+                1 => self.tile::<1, K, S>(block, done, params, weights, out),
+                2 => self.tile::<2, K, S>(block, done, params, weights, out),
+                3 => self.tile::<3, K, S>(block, done, params, weights, out),
+                _ => self.tile::<4, K, S>(block, done, params, weights, out),
+            }
+            done += count;
         }
     }
 
     #[inline(always)]
-    fn tile<const P: usize>(
+    fn tile<const P: usize, const K: usize, const S: usize>(
         &self,
         block: usize,
         pixel: usize,
@@ -222,27 +201,41 @@ impl Row<'_, '_> {
         weights: &[Words],
         out: &mut [i8],
     ) {
-        let Layout { blocks, cells, pairs, .. } = *self.layout;
-        let (columns, channels) = (&self.op.geometry.window.columns, self.op.geometry.output.c);
-        let pitch = columns.stride * blocks;
+        let Layout { blocks, cells, slots, .. } = *self.layout;
+        let (window, channels) = (&self.op.geometry.window, self.op.geometry.output.c);
+        let (kernel, stride, dilation) = if K > 0 {
+            (K, S, 1)
+        } else {
+            (window.columns.kernel, window.columns.stride, window.columns.dilation)
+        };
         let mut acc: [i32x8; P] = [params.start(); P];
-        for pair in 0..pairs {
-            let row = &self.words[pair * cells * blocks..(pair + 1) * cells * blocks];
-            let row = &row[pixel * pitch + block..];
-            let weights = weights[pair * columns.kernel * blocks + block..].iter().step_by(blocks);
-            for (kx, weights) in weights.take(columns.kernel).enumerate() {
+        for (pair, weights) in weights.chunks_exact(kernel).enumerate() {
+            let slot = (self.first + 2 * pair * window.rows.dilation) % slots;
+            let x = &self.words[(slot * blocks + block) * cells + pixel * stride..];
+            let x = &x[..(P - 1) * stride + (kernel - 1) * dilation + 1];
+            for (kx, weights) in weights.iter().enumerate() {
                 let weights = lanes::load(weights);
-                let row = &row[kx * columns.dilation * blocks..];
                 for p in 0..P {
-                    acc[p] = lanes::madd(acc[p], lanes::load(&row[p * pitch]), weights);
+                    let x = lanes::load(&x[p * stride + kx * dilation]);
+                    acc[p] = lanes::madd(acc[p], x, weights);
                 }
             }
         }
         let first = 8 * block;
-        for (p, &acc) in acc.iter().enumerate() {
-            let at = (pixel + p) * channels + first;
-            let out = &mut out[at..at + (channels - first).min(8)];
-            self.store.store(params, acc, out);
+        let lanes = (channels - first).min(8);
+        let out = &mut out[pixel * channels..(pixel + P) * channels];
+        let mut pixels = out.chunks_exact_mut(channels);
+        for acc in acc.chunks(2) {
+            match (acc, pixels.next(), pixels.next()) {
+                (&[a, b], Some(above), Some(below)) => {
+                    let out = [above, below].map(|out| &mut out[first..first + lanes]);
+                    self.store.store_both(params, [a, b], out);
+                }
+                (&[a], Some(out), _) => {
+                    self.store.store(params, a, &mut out[first..first + lanes]);
+                }
+                _ => {}
+            }
         }
     }
 }

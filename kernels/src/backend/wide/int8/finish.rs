@@ -4,6 +4,9 @@
 //! second rounding (to nearest, ties away from zero) is
 //! `⌊(h − [h < 0] + 2^(n−1)) / 2^n⌋ = (((h − [h < 0]) >> (n − 1)) + 1) >> 1`.
 //! Mantissas are below 2^31, so `|h| < 2^31 − 1` and neither step overflows.
+//!
+//! Where the clamp begins at the zero point, sums below zero give what zero gives, and for
+//! the others both roundings are one: `⌊(a · m + 2^30 + 2^(30+n)) / 2^(31+n)⌋`.
 
 use bytemuck::cast;
 use wide::{i8x16, i16x8, i16x16, i32x8, u32x8};
@@ -22,6 +25,21 @@ pub(super) struct Params {
     right: [u32; 8],
     /// All ones in the lanes without a right shift.
     unshifted: [i32; 8],
+    /// Both roundings of the lanes 0, 2, 4 and 6, as u64: `2^30 + 2^(30+n)`, and those of the others.
+    halves: [[u32; 8]; 2],
+    /// The shifts that bring those lanes' results to their halves of a u64: `31 + n`, and `n − 1`.
+    shifts: [[u32; 8]; 2],
+}
+
+/// How sums are scaled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scaling {
+    /// Some lane has no right shift, or a left one.
+    General,
+    /// Every lane has a right shift.
+    Right,
+    /// Every lane has a right shift, and results below zero are clamped to it.
+    Rectified,
 }
 
 /// Words of [`Params`].
@@ -34,6 +52,11 @@ impl Params {
         self.left[lane] = by.shift.max(0) as u32;
         self.right[lane] = (-by.shift - 1).max(0) as u32;
         self.unshifted[lane] = if by.shift >= 0 { -1 } else { 0 };
+        let n = (-by.shift).clamp(1, 31) as u32;
+        let half = (1u64 << 30) + (1 << (30 + n));
+        let (half, at) = ([half as u32, (half >> 32) as u32], lane & !1);
+        self.halves[lane % 2][at..at + 2].copy_from_slice(&half);
+        self.shifts[lane % 2][at] = if lane.is_multiple_of(2) { 31 + n } else { n - 1 };
     }
 
     /// For the channels `first..first + 8`, those that exist.
@@ -51,17 +74,46 @@ impl Params {
         i32x8::new(self.bias)
     }
 
-    /// Sums multiplied and doubly rounded; every lane has a right shift unless `general`.
+    /// Sums multiplied and doubly rounded.
     #[inline(always)]
-    pub(super) fn scale(&self, sum: i32x8, general: bool) -> i32x8 {
-        if !general {
-            return round(doubling_high(sum, self.mantissa), self.right);
+    pub(super) fn scale(&self, sum: i32x8, how: Scaling) -> i32x8 {
+        match how {
+            Scaling::Rectified => self.rectified(sum),
+            Scaling::Right => round(doubling_high(sum, self.mantissa), self.right),
+            Scaling::General => {
+                let sum = shift_left(sum, self.left);
+                let high = doubling_high(sum, self.mantissa);
+                let shifted = round(high, self.right);
+                let unshifted = i32x8::new(self.unshifted);
+                (high & unshifted) | (shifted & !unshifted)
+            }
         }
-        let sum = shift_left(sum, self.left);
-        let high = doubling_high(sum, self.mantissa);
-        let shifted = round(high, self.right);
-        let unshifted = i32x8::new(self.unshifted);
-        (high & unshifted) | (shifted & !unshifted)
+    }
+
+    /// What is below zero is zero.
+    #[cfg(all(target_arch = "x86_64", target_feature = "avx2"))]
+    #[inline(always)]
+    fn rectified(&self, sum: i32x8) -> i32x8 {
+        use safe_arch::{
+            add_i64_m256i, blend_imm_i32_m256i, m256i, mul_i64_low_bits_m256i, shr_each_u64_m256i,
+            shr_imm_u64_m256i,
+        };
+        let (x, m): (m256i, m256i) = (cast(sum.max(i32x8::splat(0))), cast(self.mantissa));
+        let [even, odd] = [
+            mul_i64_low_bits_m256i(x, m),
+            mul_i64_low_bits_m256i(shr_imm_u64_m256i::<32>(x), shr_imm_u64_m256i::<32>(m)),
+        ];
+        let even =
+            shr_each_u64_m256i(add_i64_m256i(even, cast(self.halves[0])), cast(self.shifts[0]));
+        let odd =
+            shr_each_u64_m256i(add_i64_m256i(odd, cast(self.halves[1])), cast(self.shifts[1]));
+        cast(blend_imm_i32_m256i::<0b1010_1010>(even, odd))
+    }
+
+    #[cfg(not(all(target_arch = "x86_64", target_feature = "avx2")))]
+    #[inline(always)]
+    fn rectified(&self, sum: i32x8) -> i32x8 {
+        round(doubling_high(sum, self.mantissa), self.right)
     }
 }
 
@@ -107,36 +159,59 @@ fn doubling_high(x: i32x8, mantissa: [i32; 8]) -> i32x8 {
 #[derive(Clone, Copy)]
 pub(super) struct Store<'a> {
     zero_point: i32x8,
+    /// Added after the sums are narrowed instead, where that is the same.
+    late: i16x8,
     min: i8x16,
     max: i8x16,
     table: Option<&'a lookup::Table>,
-    /// Whether some channel has no right shift or a left one.
-    general: bool,
+    scaling: Scaling,
 }
 
 impl<'a> Store<'a> {
     pub(super) fn new(how: &Requantize<'a>) -> Self {
+        let scaling = if !how.shifts.iter().all(|shift| (-31..0).contains(shift)) {
+            Scaling::General
+        } else if i32::from(how.min) >= how.zero_point {
+            Scaling::Rectified
+        } else {
+            Scaling::Right
+        };
         Self {
             zero_point: i32x8::splat(how.zero_point),
+            late: i16x8::splat(if scaling == Scaling::Rectified {
+                how.zero_point as i16
+            } else {
+                0
+            }),
             min: i8x16::splat(how.min),
             max: i8x16::splat(how.max),
             table: how.table,
-            general: how.shifts.iter().any(|&shift| shift >= 0),
+            scaling,
         }
     }
 
     /// Eight codes, before the clamp, as i16.
     #[inline(always)]
     fn scaled(&self, params: &Params, acc: i32x8) -> i16x8 {
+        if self.scaling == Scaling::Rectified {
+            let codes = i16x8::from_i32x8_saturate(params.scale(acc, Scaling::Rectified));
+            return codes.saturating_add(self.late);
+        }
         // A scaled sum near the ends of i32 wraps when the zero point is added, as in
         // the portable kernel.
-        i16x8::from_i32x8_saturate(params.scale(acc, self.general) + self.zero_point)
+        i16x8::from_i32x8_saturate(params.scale(acc, self.scaling) + self.zero_point)
     }
 
     #[inline(always)]
     fn clamped(&self, low: i16x8, high: i16x8) -> i8x16 {
         let pair: i16x16 = cast([low, high]);
         i8x16::from_i16x16_saturate(pair).max(self.min).min(self.max)
+    }
+
+    /// Sixteen sums to codes before the table.
+    #[inline(always)]
+    fn codes(&self, params: [&Params; 2], acc: [i32x8; 2]) -> i8x16 {
+        self.clamped(self.scaled(params[0], acc[0]), self.scaled(params[1], acc[1]))
     }
 
     /// Codes through the table, if there is one.
@@ -170,13 +245,29 @@ impl<'a> Store<'a> {
     #[inline(always)]
     pub(super) fn store2(&self, params: [&Params; 2], acc: [i32x8; 2], out: &mut [i8]) {
         if let Some(out) = out.first_chunk_mut::<16>() {
-            let [low, high] = [self.scaled(params[0], acc[0]), self.scaled(params[1], acc[1])];
-            *out = cast(self.clamped(low, high));
+            *out = cast(self.codes(params, acc));
             self.look_up(out);
             return;
         }
         let (low, high) = out.split_at_mut(out.len().min(8));
         self.store(params[0], acc[0], low);
         self.store(params[1], acc[1], high);
+    }
+
+    /// The same eight channels of two pixels, as many of each as `out` has room for.
+    #[inline(always)]
+    pub(super) fn store_both(&self, params: &Params, acc: [i32x8; 2], out: [&mut [i8]; 2]) {
+        let codes: [[i8; 8]; 2] = cast(self.codes([params, params], acc));
+        for (out, codes) in out.into_iter().zip(codes) {
+            if let Some(out) = out.first_chunk_mut::<8>() {
+                *out = codes;
+                self.look_up(out);
+                continue;
+            }
+            for (out, code) in out.iter_mut().zip(codes) {
+                *out = code;
+            }
+            self.look_up(out);
+        }
     }
 }
