@@ -46,7 +46,9 @@ pub(crate) struct Arguments {
 struct Summary {
     layers: Vec<LayerSummary>,
     macs: u64,
+    requantisations: u64,
     flash_bytes: u64,
+    notes_bytes: u64,
     arena_bytes: u64,
 }
 
@@ -138,6 +140,38 @@ fn of_model(board: &Board, model: &Path, arguments: &Arguments) -> Result<()> {
         print(&report);
     }
     Ok(())
+}
+
+/// What an inference takes on a board, and its memory.
+#[derive(Debug)]
+pub(crate) struct Cost {
+    pub(crate) macs: u64,
+    pub(crate) requantisations: u64,
+    pub(crate) instructions: u64,
+    /// Bytes of RAM.
+    pub(crate) arena: u64,
+    /// Bytes of flash without the notes.
+    pub(crate) blob: u64,
+    /// Bytes of flash.
+    pub(crate) code: u64,
+}
+
+/// Runs a blob on a board that counts instructions.
+///
+/// # Errors
+/// The blob is refused, or the build or the program fails.
+pub(crate) fn cost(board: &Board, model: &Path) -> Result<Cost> {
+    let summary = inspect(model)?;
+    let elf = firmware::build(board, "cycles", Some(model))?;
+    let text = process::output(&mut firmware::launch(board, &elf)?)?;
+    Ok(Cost {
+        macs: summary.macs,
+        requantisations: summary.requantisations,
+        instructions: number(&text, &["whole"])?,
+        arena: summary.arena_bytes,
+        blob: summary.flash_bytes - summary.notes_bytes,
+        code: number(&text, &["memory"])?,
+    })
 }
 
 /// The region of a whole inference, as firmware-demo numbers it.

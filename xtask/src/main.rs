@@ -14,6 +14,7 @@ mod miri;
 mod process;
 mod selftest;
 mod setup;
+mod show;
 mod test;
 
 use std::process::ExitCode;
@@ -42,6 +43,8 @@ enum Command {
     Cycles(cycles::Arguments),
     /// Flash, RAM and stack of the least firmware around a model, and its largest symbols.
     Footprint(footprint::Arguments),
+    /// What the optimiser gains: work, instructions, RAM and flash, before → after.
+    Show(show::Arguments),
     /// Runs the kernels' unit tests under Miri (nightly Rust).
     Miri,
     /// Formatting, lints, every test on the host, and the firmware on every emulated core.
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Cycles(arguments) => cycles::run(&arguments),
         Command::Footprint(arguments) => footprint::run(&arguments),
+        Command::Show(arguments) => show::run(&arguments),
         Command::Miri => miri::run(),
         Command::Test(arguments) => test::run(&arguments),
     };
