@@ -4,6 +4,7 @@
 mod arrange;
 mod binary;
 mod fuse;
+mod layout;
 mod linear;
 mod lower;
 mod notes;
@@ -59,6 +60,31 @@ pub struct Exported {
     pub notes: usize,
 }
 
+/// Layers that run together, band by band.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The first layer of the blob.
+    pub first: usize,
+    /// How many, at most [`microconv::model::CHAIN`].
+    pub len: usize,
+    /// Rows of the last one's output.
+    pub bands: microconv::model::Bands,
+}
+
+/// [`export`] with these cuts instead of those that the planner chooses, all other layers
+/// whole; `None` where the layers cannot be cut like that.
+///
+/// # Errors
+/// As [`export`].
+pub fn export_cut(
+    graph: &Graph,
+    options: Options,
+    cuts: &[Cut],
+) -> Result<Option<Exported>, GraphError> {
+    let program = lowered(graph, options)?;
+    writer::write_cut(&program, options, cuts).map(checked).transpose()
+}
+
 /// Exports a graph; quantised tensors make int8 layers, others f32 layers.
 ///
 /// # Errors
@@ -73,11 +99,17 @@ pub(crate) fn export_noting(
     options: Options,
     passes: &[PassReport],
 ) -> Result<Exported, GraphError> {
+    checked(writer::write(&lowered(graph, options)?, options, passes))
+}
+
+fn lowered(graph: &Graph, options: Options) -> Result<program::Program, GraphError> {
     graph.validate()?;
     let graph = &optimize(graph, options.passes);
     graph.validate()?;
-    let program = lower::lower(graph, options)?;
-    let exported = writer::write(program, options, passes);
+    lower::lower(graph, options)
+}
+
+fn checked(exported: Exported) -> Result<Exported, GraphError> {
     microconv::Model::parse(&exported.blob).map_err(|why| {
         GraphError::new("", format!("the exported blob is not valid ({why}); this is a bug"))
     })?;

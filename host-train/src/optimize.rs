@@ -7,6 +7,7 @@
 //! `--only NAME` all others.
 
 pub(crate) mod activation;
+pub(crate) mod bands;
 mod constant_channels;
 pub(crate) mod evaluate;
 pub(crate) mod in_place;
@@ -34,7 +35,7 @@ pub struct Pass {
 }
 
 /// All passes, in the order in which they run.
-pub const PASSES: [Pass; 9] = [
+pub const PASSES: [Pass; 10] = [
     padding::PASS,
     requantize::PASS,
     constant_channels::PASS,
@@ -44,6 +45,7 @@ pub const PASSES: [Pass; 9] = [
     upsample::PASS,
     unpool::PASS,
     in_place::PASS,
+    bands::PASS,
 ];
 
 /// A set of passes.

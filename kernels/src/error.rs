@@ -141,3 +141,14 @@ macro_rules! tri {
     };
 }
 pub(crate) use tri;
+
+/// `?` for an [`Option`] in a `const fn`.
+macro_rules! some {
+    ($option:expr) => {
+        match $option {
+            Some(value) => value,
+            None => return None,
+        }
+    };
+}
+pub(crate) use some;

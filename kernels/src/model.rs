@@ -6,6 +6,8 @@
 //! byte of the format is explained in `docs/model-format.md`.
 
 mod arena;
+mod bands;
+mod chain;
 mod check;
 mod decode;
 mod dispatch;
@@ -17,6 +19,8 @@ mod route;
 mod session;
 
 pub use arena::Arena;
+pub use bands::{Bands, Rows};
+pub use chain::{CHAIN, ChainNeeds};
 pub use layer::{DType, TensorInfo};
 pub use parse::Model;
 pub use session::{Observer, Session, Tensors};

@@ -11,7 +11,7 @@ use microconv::window::{Padding as WindowPadding, Window, Window2d};
 use super::lower::{Fused, Lowering};
 use super::quantized::{affine, clamp, multipliers};
 use super::simple::{activation_code, code_table};
-use super::target::{Scratch, Target};
+use super::target::Scratch;
 use crate::graph::{Activation, DType, Data, Node, Op, Padding, Tensor};
 
 /// A resolved window as a record.
@@ -154,7 +154,7 @@ impl<'g> Lowering<'g> {
             macs = pair.macs;
         }
         let scratch = match &packed {
-            Some(packed) => packed.scratch.max(Target::Portable.scratch(scratch, float)),
+            Some(packed) => packed.scratch,
             None => self.options.target.scratch(scratch, float),
         };
         let written = self.graph[fused.output()].len() as u64;

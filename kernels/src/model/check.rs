@@ -3,7 +3,7 @@
 
 use crate::error::{FormatError, ShapeError};
 use crate::model::format::{CopyRecord, word};
-use crate::model::layer::{DType, Epilogue, Layer, Linear, Op, Slot, Span};
+use crate::model::layer::{DType, Epilogue, Layer, Linear, Op, Slot};
 use crate::model::parse::Model;
 use crate::ops::fused::{conv_pool2d, unpool_conv2d, upsample_conv2d};
 use crate::ops::{
@@ -20,21 +20,65 @@ impl Op {
     }
 }
 
+/// Geometry and weights of a packed layer.
+pub(crate) const fn packed(op: &Op) -> Option<(pack::Geometry, &Linear)> {
+    match op {
+        Op::Conv2d(g, linear) if linear.packing != pack::PLAIN => {
+            Some((pack::Geometry::Conv2d(*g), linear))
+        }
+        Op::TransposedConv2d(g, linear) if linear.packing != pack::PLAIN => {
+            Some((pack::Geometry::TransposedConv2d(*g), linear))
+        }
+        Op::Dense(g, linear) if linear.packing != pack::PLAIN => {
+            Some((pack::Geometry::Dense(*g), linear))
+        }
+        _ => None,
+    }
+}
+
+/// Bytes of scratch of the portable kernel of a layer, or of its packing, whose words must
+/// be as many as the layer has.
+pub(crate) const fn scratch_needed(layer: &Layer) -> Result<usize, ShapeError> {
+    if let Some((geometry, linear)) = packed(&layer.op) {
+        let (words, scratch) = (geometry.words(linear.packing), geometry.scratch(linear.packing));
+        let (Some(words), Some(scratch)) = (words, scratch) else {
+            return Err(ShapeError::Window);
+        };
+        return match words.checked_mul(4) {
+            Some(bytes) if bytes == linear.weights.len => Ok(scratch),
+            _ => Err(ShapeError::Length),
+        };
+    }
+    let float = layer.element.is(DType::F32);
+    Ok(match &layer.op {
+        Op::Conv2d(g, _) if float => conv2d::scratch_bytes::<f32>(g),
+        Op::Conv2d(g, _) => conv2d::scratch_bytes::<i8>(g),
+        Op::DepthwiseConv2d(g, _) if float => depthwise_conv2d::scratch_bytes::<f32>(g),
+        Op::DepthwiseConv2d(g, _) => depthwise_conv2d::scratch_bytes::<i8>(g),
+        Op::TransposedConv2d(g, _) if float => transposed_conv2d::scratch_bytes::<f32>(g),
+        Op::TransposedConv2d(g, _) => transposed_conv2d::scratch_bytes::<i8>(g),
+        Op::ConvPool2d(g, ..) if float => conv_pool2d::scratch_bytes::<f32>(g),
+        Op::ConvPool2d(g, ..) => conv_pool2d::scratch_bytes::<i8>(g),
+        Op::UpsampleConv2d(g, ..) if float => upsample_conv2d::scratch_bytes::<f32>(g),
+        Op::UpsampleConv2d(g, ..) => upsample_conv2d::scratch_bytes::<i8>(g),
+        Op::UnpoolConv2d(g, ..) if float => unpool_conv2d::scratch_bytes::<f32>(g),
+        Op::UnpoolConv2d(g, ..) => unpool_conv2d::scratch_bytes::<i8>(g),
+        _ => 0,
+    })
+}
+
 impl Model<'_> {
     /// Weights, biases and multipliers have the lengths and ranges that the kernels expect.
     pub(crate) const fn check_data(&self, index: usize, layer: &Layer) -> Result<(), FormatError> {
         let result = match &layer.op {
             Op::Conv2d(g, linear) if linear.packing != pack::PLAIN => {
-                let geometry = pack::Geometry::Conv2d(*g);
-                self.check_packed(layer, linear, &geometry, g.output.c, g.output.c)
+                self.check_epilogue(&linear.epilogue, g.output.c, g.output.c)
             }
             Op::TransposedConv2d(g, linear) if linear.packing != pack::PLAIN => {
-                let geometry = pack::Geometry::TransposedConv2d(*g);
-                self.check_packed(layer, linear, &geometry, g.biases(), g.output.c)
+                self.check_epilogue(&linear.epilogue, g.biases(), g.output.c)
             }
             Op::Dense(g, linear) if linear.packing != pack::PLAIN => {
-                let geometry = pack::Geometry::Dense(*g);
-                self.check_packed(layer, linear, &geometry, g.units, g.units)
+                self.check_epilogue(&linear.epilogue, g.units, g.units)
             }
             Op::Conv2d(g, linear) => {
                 self.check_linear(layer, linear, g.weights(), g.output.c, g.output.c)
@@ -81,27 +125,6 @@ impl Model<'_> {
         self.check_epilogue(&linear.epilogue, biases, channels)
     }
 
-    /// The words and the scratch of a packed layer are there.
-    const fn check_packed(
-        &self,
-        layer: &Layer,
-        linear: &Linear,
-        geometry: &pack::Geometry,
-        biases: usize,
-        channels: usize,
-    ) -> Result<(), ShapeError> {
-        let (Some(words), Some(scratch)) =
-            (geometry.words(linear.packing), geometry.scratch(linear.packing))
-        else {
-            return Err(ShapeError::Window);
-        };
-        match words.checked_mul(4) {
-            Some(bytes) if bytes == linear.weights.len && layer.scratch.len >= scratch => {}
-            _ => return Err(ShapeError::Length),
-        }
-        self.check_epilogue(&linear.epilogue, biases, channels)
-    }
-
     const fn check_epilogue(
         &self,
         epilogue: &Epilogue,
@@ -131,29 +154,18 @@ impl Model<'_> {
         Ok(())
     }
 
-    /// The scratch that the portable kernels need is there.
+    /// The scratch that the kernels cannot do without is there; of packed layers, the words too.
     pub(crate) const fn check_scratch(
         &self,
         index: usize,
         layer: &Layer,
     ) -> Result<(), FormatError> {
-        let float = layer.element.is(DType::F32);
-        let needed = match &layer.op {
-            Op::Conv2d(g, _) if float => conv2d::scratch_bytes::<f32>(g),
-            Op::Conv2d(g, _) => conv2d::scratch_bytes::<i8>(g),
-            Op::DepthwiseConv2d(g, _) if float => depthwise_conv2d::scratch_bytes::<f32>(g),
-            Op::DepthwiseConv2d(g, _) => depthwise_conv2d::scratch_bytes::<i8>(g),
-            Op::TransposedConv2d(g, _) if float => transposed_conv2d::scratch_bytes::<f32>(g),
-            Op::TransposedConv2d(g, _) => transposed_conv2d::scratch_bytes::<i8>(g),
-            Op::ConvPool2d(g, ..) if float => conv_pool2d::scratch_bytes::<f32>(g),
-            Op::ConvPool2d(g, ..) => conv_pool2d::scratch_bytes::<i8>(g),
-            Op::UpsampleConv2d(g, _) if float => upsample_conv2d::scratch_bytes::<f32>(g),
-            Op::UpsampleConv2d(g, _) => upsample_conv2d::scratch_bytes::<i8>(g),
-            Op::UnpoolConv2d(g, ..) if float => unpool_conv2d::scratch_bytes::<f32>(g),
-            Op::UnpoolConv2d(g, ..) => unpool_conv2d::scratch_bytes::<i8>(g),
-            _ => 0,
-        };
-        if layer.scratch.len < needed { Err(FormatError::Scratch(index as u16)) } else { Ok(()) }
+        let index = index as u16;
+        match scratch_needed(layer) {
+            Ok(needed) if layer.scratch.len >= needed => Ok(()),
+            Ok(_) => Err(FormatError::Scratch(index)),
+            Err(why) => Err(FormatError::Layer(index, why)),
+        }
     }
 
     /// Copy `i` of an [`Op::Arrange`]: its source and its layout.
@@ -191,9 +203,9 @@ impl Model<'_> {
         &self,
         index: usize,
         layer: &Layer,
-        writes: &[Span; 3],
     ) -> Result<(), FormatError> {
         let Op::Arrange { copies, copies_at, .. } = layer.op else { return Ok(()) };
+        let output = layer.outputs[0];
         let size = layer.element.bytes();
         let mut i = 0;
         while i < copies {
@@ -201,10 +213,10 @@ impl Model<'_> {
             let Some(source) = self.source(id, layer.element) else {
                 return Err(FormatError::Operand(index as u16));
             };
-            if !source.constant && writes[0].overlaps(&source.span) {
+            if !source.constant && output.overlaps(&source.span) {
                 return Err(FormatError::Overlap(index as u16));
             }
-            let result = copy.check(source.span.len / size, layer.outputs[0].len / size);
+            let result = copy.check(source.span.len / size, output.len / size);
             if let Err(why) = result {
                 return Err(FormatError::Layer(index as u16, why));
             }

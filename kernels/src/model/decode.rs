@@ -1,6 +1,7 @@
 //! From the record of a layer to a typed layer: shapes, types and geometry.
 
 use crate::error::{FormatError, ShapeError, tri};
+use crate::model::bands::Bands;
 use crate::model::format::{
     AffineRecord, ArrangeRecord, BinaryRecord, CopyRecord, LayerRecord, NONE, PoolRecord,
     ReduceRecord, TableRecord, UpsampleRecord, WindowRecord, opcode,
@@ -113,6 +114,11 @@ impl<'a> Model<'a> {
             outputs: [slot(&context.outputs[0]).span, slot(&context.outputs[1]).span],
             scratch,
             route: Route::Ask,
+            bands: Bands {
+                head: record.band_head as usize,
+                rows: record.band_rows as usize,
+                reverse: record.band_reverse == 1,
+            },
         })
     }
 }

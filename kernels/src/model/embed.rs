@@ -4,10 +4,10 @@ use core::marker::PhantomData;
 
 use crate::backend::{Backend, Native};
 use crate::error::{ArenaError, FormatError, ShapeError};
+use crate::model::chain::{self, Chain};
 use crate::model::dispatch::dispatch;
 use crate::model::layer::{DType, Layer, Slot, Span};
 use crate::model::parse::Model;
-use crate::model::route::route;
 use crate::model::session::{Observer, Session, Tensors};
 
 /// A model whose blob is part of the program; [`include_model!`](crate::include_model) implements it.
@@ -162,7 +162,7 @@ const fn layer_or_nothing<B: Backend>(model: &Model<'static>, index: usize) -> L
     if index < model.layers()
         && let Ok(mut layer) = model.decode(index)
     {
-        layer.route = route(B::OWNER, model, &layer);
+        layer.route = model.route(B::OWNER, index, &layer);
         return layer;
     }
     Layer::NOTHING
@@ -174,11 +174,25 @@ fn step<M: StaticModel, B: Backend, const I: usize>(
     observer: &mut impl Observer,
 ) {
     if const { I < M::MODEL.layers() } {
+        observer.start(I);
         // A reference into constant memory: its fields fold into the code, a copy on the
         // stack would not, and then every operator would be linked.
         let layer: &'static Layer = const { &layer_or_nothing::<B>(&M::MODEL, I) };
-        observer.start(I);
-        dispatch::<B>(&M::MODEL, layer, arena);
+        if const { M::MODEL.chain_len(I) == 1 && layer_or_nothing::<B>(&M::MODEL, I).bands.is_whole() }
+        {
+            dispatch::<B>(&M::MODEL, layer, arena);
+        } else if const { M::MODEL.chain_len(I) != 0 } {
+            let chain = Chain {
+                layers: [
+                    layer,
+                    const { &layer_or_nothing::<B>(&M::MODEL, I + 1) },
+                    const { &layer_or_nothing::<B>(&M::MODEL, I + 2) },
+                    const { &layer_or_nothing::<B>(&M::MODEL, I + 3) },
+                ],
+                len: const { M::MODEL.chain_len(I) },
+            };
+            chain::run(&M::MODEL, &chain, arena, &mut dispatch::<B>);
+        }
         observer.end(I, Tensors { model: M::MODEL, arena });
     }
 }

@@ -8,7 +8,7 @@ use bytemuck::{Pod, Zeroable};
 /// `MCNV`, little-endian.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"MCNV");
 /// Version of the format that this build reads and writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Alignment of the blob in memory, of weights in it, and of tensors in the arena.
 pub const ALIGNMENT: usize = 16;
 /// An operand that is not there.
@@ -132,6 +132,9 @@ record! {
         scale: f32,
         /// Code of zero.
         zero_point: i32,
+        /// Rows (extents of axis 1) that lie in the arena at a time, between a layer and
+        /// the next of its chain; 0 for all.
+        kept: u32,
     }
 }
 
@@ -154,6 +157,12 @@ record! {
         params_at: u32,
         /// How its weights are packed: 0 plain, see [`crate::pack`].
         packing: u32,
+        /// Output rows of the first band; 0 for as many as the others.
+        band_head: u32,
+        /// Output rows that are computed at a time; 0 for all.
+        band_rows: u32,
+        /// 1 to compute the last band first.
+        band_reverse: u32,
     }
 }
 
@@ -422,8 +431,8 @@ pub mod opcode {
 // Offsets are part of the format: a change of size is a change of version.
 const _: () = assert!(
     Header::SIZE == 64
-        && TensorRecord::SIZE == 48
-        && LayerRecord::SIZE == 44
+        && TensorRecord::SIZE == 52
+        && LayerRecord::SIZE == 56
         && WindowRecord::SIZE == 32
         && LinearRecord::SIZE == 48
         && RequantizeRecord::SIZE == 36

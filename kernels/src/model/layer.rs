@@ -1,6 +1,7 @@
 //! Layers as the executor sees them: decoded, typed, with places instead of indices.
 
 use crate::epilogue::Activation;
+use crate::model::bands::Bands;
 use crate::model::route::Route;
 use crate::ops::elementwise::{Broadcast, Combine8, CombineF32};
 use crate::ops::{
@@ -74,6 +75,9 @@ pub struct TensorInfo {
     pub scale: f32,
     /// Code of zero.
     pub zero_point: i32,
+    /// Rows (extents of axis 1) that are in memory at a time, between a layer and the next of
+    /// its chain; 0 for all.
+    pub kept: usize,
 }
 
 impl TensorInfo {
@@ -91,6 +95,11 @@ impl TensorInfo {
     /// Number of bytes.
     pub const fn bytes(&self) -> usize {
         self.count() * self.dtype.bytes()
+    }
+
+    /// Number of bytes that it takes in memory.
+    pub const fn stored(&self) -> usize {
+        if self.kept == 0 { self.bytes() } else { self.bytes() / self.dims[1] * self.kept }
     }
 
     pub(crate) const fn slot(&self) -> Slot {
@@ -209,6 +218,7 @@ pub(crate) struct Layer {
     pub(crate) scratch: Span,
     /// [`Route::Ask`] until a backend is known.
     pub(crate) route: Route,
+    pub(crate) bands: Bands,
 }
 
 impl Layer {
@@ -220,5 +230,6 @@ impl Layer {
         outputs: [Span::EMPTY; 2],
         scratch: Span::EMPTY,
         route: Route::Ask,
+        bands: Bands::WHOLE,
     };
 }

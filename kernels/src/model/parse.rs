@@ -144,7 +144,13 @@ impl<'a> Model<'a> {
         }
         let room = if record.place == 1 { self.bytes.len() } else { self.header.arena as usize };
         let at = record.at as usize;
-        let fits = at <= room && count * dtype.bytes() <= room - at;
+        let rows = record.kept as usize;
+        let windowed = record.rank == 4 && record.place == 0 && rows <= record.dims[1] as usize;
+        if rows != 0 && !windowed {
+            return Err(bad);
+        }
+        let stored = if rows == 0 { count } else { count / record.dims[1] as usize * rows };
+        let fits = at <= room && stored * dtype.bytes() <= room - at;
         let zero_point = record.zero_point < -128 || record.zero_point > 127;
         // NaN compares false and is refused.
         let scale = record.scale >= 0.0 && record.scale < f32::INFINITY;
@@ -177,6 +183,7 @@ impl<'a> Model<'a> {
             dims,
             scale: record.scale,
             zero_point: record.zero_point,
+            kept: record.kept as usize,
         }
     }
 
@@ -249,12 +256,23 @@ impl<'a> Model<'a> {
     const fn check_layer(&self, index: usize) -> Result<(), FormatError> {
         let layer = tri!(self.decode(index));
         tri!(self.check_data(index, &layer));
-        tri!(self.check_scratch(index, &layer));
-        self.check_overlap(index, &layer)
+        if layer.bands.is_whole() && !self.is_chained(index) {
+            tri!(self.check_scratch(index, &layer));
+            tri!(self.check_overlap(index, &layer));
+            return self.check_sources(index, &layer);
+        }
+        if index != 0 && self.keeps(index - 1) {
+            return Ok(());
+        }
+        self.check_chain(index)
     }
 
     /// Nothing that is written may overlap anything else that the layer uses.
-    const fn check_overlap(&self, index: usize, layer: &Layer) -> Result<(), FormatError> {
+    pub(crate) const fn check_overlap(
+        &self,
+        index: usize,
+        layer: &Layer,
+    ) -> Result<(), FormatError> {
         let overlap = Err(FormatError::Overlap(index as u16));
         let writes = [layer.outputs[0], layer.outputs[1], layer.scratch];
         let mut i = 0;
@@ -277,6 +295,6 @@ impl<'a> Model<'a> {
             }
             i += 1;
         }
-        self.check_sources(index, layer, &writes)
+        Ok(())
     }
 }

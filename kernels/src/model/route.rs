@@ -20,6 +20,16 @@ pub(crate) enum Route {
     Own(u32),
 }
 
+impl Route {
+    pub(crate) const fn is(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Ask, Self::Ask) => true,
+            (Self::Own(a), Self::Own(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
 /// The route of a checked layer on a backend of `owner`.
 pub(crate) const fn route(owner: Owner, model: &Model<'_>, layer: &Layer) -> Route {
     if !matches!(owner, Owner::CortexM) || !layer.element.is(DType::I8) {

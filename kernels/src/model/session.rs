@@ -4,6 +4,7 @@ use core::marker::PhantomData;
 
 use crate::backend::{Backend, Kernels, Native};
 use crate::error::ArenaError;
+use crate::model::chain::{self, Chain};
 use crate::model::dispatch::dispatch;
 use crate::model::format::ALIGNMENT;
 use crate::model::layer::{DType, Layer, Op, TensorInfo};
@@ -37,9 +38,12 @@ impl<'a> Tensors<'a> {
         self.model.tensor(id)
     }
 
-    /// The bytes of tensor `id`.
+    /// The bytes of tensor `id`; none when it is never in memory as a whole.
     pub fn bytes(&self, id: usize) -> &'a [u8] {
         let info = self.info(id);
+        if info.kept != 0 {
+            return &[];
+        }
         let memory = if info.constant { self.model.bytes() } else { self.arena };
         memory.get(info.at..info.at + info.bytes()).unwrap_or(&[])
     }
@@ -104,12 +108,9 @@ impl<'m, 'a, B: Backend> Session<'m, 'a, B> {
     /// Runs every layer and tells `observer`.
     pub fn run_observed(&mut self, observer: &mut impl Observer) {
         for index in 0..self.model.layers() {
-            if let Ok(mut layer) = self.model.decode(index) {
-                observer.start(index);
-                layer.route = route(B::OWNER, &self.model, &layer);
-                run_layer::<B>(&self.model, &layer, self.arena);
-                observer.end(index, Tensors { model: self.model, arena: self.arena });
-            }
+            observer.start(index);
+            run_layer::<B>(&self.model, index, self.arena);
+            observer.end(index, Tensors { model: self.model, arena: self.arena });
         }
     }
 
@@ -168,9 +169,27 @@ impl<'m, 'a, B: Backend> Session<'m, 'a, B> {
     }
 }
 
+/// Runs layer `index`, with it the chain that begins there, and nothing inside of a chain.
+#[inline(never)]
+fn run_layer<B: Backend>(model: &Model<'_>, index: usize, arena: &mut [u8]) {
+    let Ok(mut layer) = model.decode(index) else { return };
+    let len = model.chain_len(index);
+    if len == 1 && layer.bands.is_whole() {
+        layer.route = route(B::OWNER, model, &layer);
+        return run_whole::<B>(model, &layer, arena);
+    }
+    if len != 0 {
+        let next = |i: usize| if i < len { model.decode(index + i) } else { Ok(layer) };
+        if let (Ok(b), Ok(c), Ok(d)) = (next(1), next(2), next(3)) {
+            let chain = Chain { layers: [&layer, &b, &c, &d], len };
+            chain::run(model, &chain, arena, &mut run_whole::<B>);
+        }
+    }
+}
+
 /// One copy of every operator serves all layers of a run-time model.
 #[inline(never)]
-fn run_layer<B: Backend>(model: &Model<'_>, layer: &Layer, arena: &mut [u8]) {
+fn run_whole<B: Backend>(model: &Model<'_>, layer: &Layer, arena: &mut [u8]) {
     dispatch::<B>(model, layer, arena);
 }
 

@@ -66,7 +66,7 @@ pub(crate) use fused;
 
 /// Whether the first and the last window of an axis touch the map, so that all of them begin
 /// before its end and end after its beginning.
-const fn touches(axis: &crate::window::Axis) -> bool {
+pub(crate) const fn touches(axis: &crate::window::Axis) -> bool {
     !axis.taps(0).is_empty() && !axis.taps(axis.output - 1).is_empty()
 }
 

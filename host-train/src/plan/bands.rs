@@ -1,0 +1,192 @@
+//! Which layers run in bands, and which of them as chains, so that the arena gets small.
+//!
+//! Steepest descent, once from whole layers and once from the smallest cut of each: of all ways to cut the layers that are alive where the plan is
+//! highest, the one with the lowest plan is taken, until none is lower. Then bands are
+//! made as high as the arena allows, since each costs the set-up of its kernel.
+
+use std::collections::HashMap;
+
+use microconv::model::{Bands, CHAIN, ChainNeeds};
+
+/// Consecutive layers that run together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unit {
+    pub(crate) first: usize,
+    pub(crate) len: usize,
+    pub(crate) bands: Bands,
+    /// `None` for a layer on its own that is not cut.
+    pub(crate) needs: Option<ChainNeeds>,
+}
+
+impl Unit {
+    pub(crate) const fn whole(first: usize) -> Self {
+        Self { first, len: 1, bands: Bands::WHOLE, needs: None }
+    }
+
+    fn bands(&self) -> usize {
+        self.needs.map_or(1, |needs| needs.bands)
+    }
+}
+
+/// What is known of the layers.
+pub(crate) trait Layers {
+    /// Number of layers.
+    fn count(&self) -> usize;
+    /// Rows of the output of a layer that can be cut.
+    fn height(&self, layer: usize) -> Option<usize>;
+    /// Whether the output of a layer is read by the next alone, once, as its first input.
+    fn feeds_next(&self, layer: usize) -> bool;
+    /// What `len` layers need in these bands; `None` where they cannot be cut like that.
+    fn needs(&self, first: usize, len: usize, bands: Bands) -> Option<ChainNeeds>;
+    /// Bytes of a layer's operands and scratch.
+    fn alone(&self, unit: &Unit) -> usize;
+    /// Bytes of arena with these units, and the layers at its top, as steps `first..=last`.
+    fn estimate(&self, units: &[Unit]) -> (usize, Vec<[usize; 2]>);
+}
+
+/// Heights of bands that are tried, of an output of `height` rows.
+fn heights(height: usize) -> impl Iterator<Item = usize> {
+    let small = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32];
+    let large = (6..20).map(|bits| 1usize << bits);
+    // Elements of an element-wise layer count as rows.
+    small.into_iter().chain(large).filter(move |&rows| rows < height && height / rows <= 1024)
+}
+
+/// Chooses units for all layers.
+pub(crate) fn choose(layers: &impl Layers) -> Vec<Unit> {
+    let mut search = Search { layers, known: HashMap::new() };
+    let whole: Vec<Unit> = (0..layers.count()).map(Unit::whole).collect();
+    // Where many steps are equally high, cutting one of them alone lowers nothing.
+    let cut = (0..layers.count()).map(|i| search.smallest(i)).collect();
+    let plans = [whole, cut].map(|start| search.descend(start));
+    let [(whole, bytes), (cut, fewer)] = plans;
+    if fewer < bytes { search.relax(cut, fewer) } else { search.relax(whole, bytes) }
+}
+
+/// `units` with the layers of `unit` taken together; `None` where it would cut one in two.
+fn replace(units: &[Unit], unit: Unit) -> Option<Vec<Unit>> {
+    let end = unit.first + unit.len;
+    let mut result = Vec::with_capacity(units.len());
+    for old in units {
+        let inside = old.first >= unit.first && old.first + old.len <= end;
+        let outside = old.first >= end || old.first + old.len <= unit.first;
+        if !inside && !outside {
+            return None;
+        }
+        if old.first == unit.first {
+            result.push(unit);
+        }
+        if outside {
+            result.push(*old);
+        }
+    }
+    (result.iter().any(|u| u.first == unit.first)).then_some(result)
+}
+
+struct Search<'l, L> {
+    layers: &'l L,
+    known: HashMap<(usize, usize, usize, usize, bool), Option<ChainNeeds>>,
+}
+
+impl<L: Layers> Search<'_, L> {
+    fn unit(&mut self, first: usize, len: usize, bands: Bands) -> Option<Unit> {
+        let key = (first, len, bands.head, bands.rows, bands.reverse);
+        let layers = self.layers;
+        let needs = self.known.entry(key).or_insert_with(|| layers.needs(first, len, bands));
+        Some(Unit { first, len, bands, needs: Some((*needs)?) })
+    }
+
+    /// All ways to cut `len` layers from `first` on.
+    fn cuts(&mut self, first: usize, len: usize) -> Vec<Unit> {
+        let Some(height) = self.layers.height(first + len - 1) else { return Vec::new() };
+        let mut cuts = Vec::new();
+        for rows in heights(height) {
+            for reverse in [false, true] {
+                if reverse && len > 1 {
+                    continue;
+                }
+                // A head of another height lets windows begin with a cell of an upsampled map.
+                let heads = [0, rows + 1, rows.saturating_sub(1)];
+                let mut found = heads
+                    .into_iter()
+                    .filter_map(|head| self.unit(first, len, Bands { head, rows, reverse }));
+                cuts.extend(found.next());
+            }
+        }
+        cuts
+    }
+
+    /// The cut of a layer on its own that takes the least memory by itself.
+    fn smallest(&mut self, layer: usize) -> Unit {
+        let mut options = vec![Unit::whole(layer)];
+        options.extend(self.cuts(layer, 1));
+        let bytes = |unit: &Unit| (self.layers.alone(unit), unit.bands());
+        options.into_iter().min_by_key(bytes).unwrap_or(Unit::whole(layer))
+    }
+
+    /// Steepest descent from `units`: the lowest plan, and its bytes.
+    fn descend(&mut self, mut units: Vec<Unit>) -> (Vec<Unit>, usize) {
+        let layers = self.layers;
+        loop {
+            let (bytes, top) = layers.estimate(&units);
+            let mut best: Option<(usize, usize, Vec<Unit>)> = None;
+            for unit in self.candidates(&top) {
+                let Some(tried) = replace(&units, unit) else { continue };
+                let (tried_bytes, _) = layers.estimate(&tried);
+                let bands = tried.iter().map(Unit::bands).sum();
+                let better = match &best {
+                    Some((bytes, count, _)) => (tried_bytes, bands) < (*bytes, *count),
+                    None => tried_bytes < bytes,
+                };
+                if better {
+                    best = Some((tried_bytes, bands, tried));
+                }
+            }
+            match best {
+                Some((_, _, tried)) => units = tried,
+                None => return (units, bytes),
+            }
+        }
+    }
+
+    fn candidates(&mut self, top: &[[usize; 2]]) -> Vec<Unit> {
+        let count = self.layers.count();
+        let mut candidates = Vec::new();
+        for first in 0..count {
+            for len in 1..=CHAIN.min(count - first) {
+                if len > 1 && !self.layers.feeds_next(first + len - 2) {
+                    break;
+                }
+                // Step `i + 1` runs layer `i`.
+                let near = |[a, b]: &[usize; 2]| first < *b && first + len >= *a;
+                if top.iter().any(near) {
+                    candidates.extend(self.cuts(first, len));
+                }
+            }
+        }
+        candidates
+    }
+
+    /// Whole layers again, or higher bands, where the arena does not grow.
+    fn relax(&mut self, mut units: Vec<Unit>, bytes: usize) -> Vec<Unit> {
+        for first in 0..self.layers.count() {
+            let Some(&old) = units.iter().find(|unit| unit.first == first) else { continue };
+            if old.needs.is_none() {
+                continue;
+            }
+            let mut options = self.cuts(first, old.len);
+            options.sort_by_key(Unit::bands);
+            if old.len == 1 {
+                options.insert(0, Unit::whole(first));
+            }
+            for option in options.into_iter().filter(|option| option.bands() < old.bands()) {
+                let Some(tried) = replace(&units, option) else { continue };
+                if self.layers.estimate(&tried).0 <= bytes {
+                    units = tried;
+                    break;
+                }
+            }
+        }
+        units
+    }
+}

@@ -1,0 +1,111 @@
+//! What a chain would need of memory: for planners.
+
+use super::{CHAIN, Chain, Progress, remaining};
+use crate::backend::Backend;
+use crate::model::bands::Bands;
+use crate::model::check::scratch_needed;
+use crate::model::layer::Layer;
+use crate::model::parse::Model;
+use crate::model::session::scratch_wanted;
+
+/// Memory of consecutive layers that run band by band together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainNeeds {
+    /// Rows of each output that are in memory at a time; 0 for that of the last layer,
+    /// which is stored whole.
+    pub kept: [usize; CHAIN],
+    /// Bytes of scratch of the layer that takes most.
+    pub scratch: usize,
+    /// Of the first two inputs of the first layer: bytes by which the last layer's output has
+    /// to begin before the input (in reverse, behind it) so that nothing is overwritten
+    /// that is still read.
+    pub clearance: [usize; 2],
+    /// Number of bands.
+    pub bands: usize,
+}
+
+impl Model<'_> {
+    /// Rows of the output of layer `index`, where it can be computed in bands.
+    pub fn height(&self, index: usize) -> Option<usize> {
+        let layer = self.decode(index).ok()?;
+        layer.op.heights().map(|(_, output)| output)
+    }
+
+    /// What `len` layers from `index` on need when they run in `bands`, with the scratch
+    /// of the kernels of `B` if given. `None` where they cannot be cut like that.
+    pub fn chain_needs<B: Backend>(
+        &self,
+        index: usize,
+        len: usize,
+        bands: Bands,
+        wanted: bool,
+    ) -> Option<ChainNeeds> {
+        if len == 0 || len > CHAIN || index + len > self.layers() || bands.reverse && len > 1 {
+            return None;
+        }
+        let mut layers = [self.decode(index).ok()?; CHAIN];
+        for (i, layer) in layers.iter_mut().enumerate().take(len) {
+            *layer = self.decode(index + i).ok()?;
+        }
+        layers[0].bands = bands;
+        let chain = Chain { layers: [&layers[0], &layers[1], &layers[2], &layers[3]], len };
+        let height = chain.height()?;
+        let count = bands.count(height);
+        let mut needs =
+            ChainNeeds { kept: [0; CHAIN], scratch: 0, clearance: [0; 2], bands: count };
+        let mut progress = Progress::START;
+        let mut unread = [layers[0].inputs[0].span, layers[0].inputs[1].span];
+        for band in 0..count {
+            let (rows, from) = chain.needs(bands.at(band, height), &progress)?;
+            for i in 0..len {
+                if rows[i].count == 0 {
+                    continue;
+                }
+                let step = chain.step(i, rows[i], from[i], &mut progress)?;
+                needs.scratch = needs.scratch.max(scratch::<B>(&step.layer, wanted)?);
+                if i + 1 < len {
+                    needs.kept[i] = needs.kept[i].max(progress.done[i] - progress.start[i]);
+                }
+                if i == 0 {
+                    unread = remaining(&chain, &step);
+                }
+                if i + 1 == len {
+                    needs.add_output(&chain, &step.layer, &unread);
+                }
+            }
+        }
+        Some(needs)
+    }
+}
+
+impl ChainNeeds {
+    /// The last layer has written: the input rows that are unread must not lie there.
+    fn add_output(
+        &mut self,
+        chain: &Chain<'_>,
+        layer: &Layer,
+        unread: &[crate::model::layer::Span; 2],
+    ) {
+        let (first, last) = (chain.layers[0], chain.layers[chain.len - 1]);
+        let start = layer.outputs[0].at - last.outputs[0].at;
+        let end = start + layer.outputs[0].len;
+        for ((clearance, input), unread) in self.clearance.iter_mut().zip(&first.inputs).zip(unread)
+        {
+            if unread.len != 0 {
+                let from = unread.at - input.span.at;
+                let more = if first.bands.reverse {
+                    (from + unread.len).saturating_sub(start)
+                } else {
+                    end.saturating_sub(from)
+                };
+                *clearance = (*clearance).max(more);
+            }
+        }
+    }
+}
+
+fn scratch<B: Backend>(layer: &Layer, wanted: bool) -> Option<usize> {
+    let needed = scratch_needed(layer).ok()?;
+    let packed = crate::model::check::packed(&layer.op).is_some();
+    Some(if wanted && !packed { needed.max(scratch_wanted::<B>(layer)) } else { needed })
+}
