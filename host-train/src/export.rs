@@ -41,7 +41,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { target: Target::Portable, passes: Passes::ALL, strip: false }
+        Self { target: Target::Portable, passes: Passes::DEFAULT, strip: false }
     }
 }
 

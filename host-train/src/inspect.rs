@@ -36,6 +36,10 @@ pub struct LayerSummary {
     pub receptive_field: Option<[usize; 2]>,
     /// Bytes of scratch.
     pub scratch: usize,
+    /// Output rows that are computed at a time; 0 for all.
+    pub band_rows: usize,
+    /// Output rows that are kept at a time for the next layer; 0 for all.
+    pub kept_rows: usize,
     /// Source layers folded in.
     pub folded: Vec<String>,
     /// Bytes of the map inside a fused layer, which is never stored; 0 for other layers.
@@ -265,6 +269,8 @@ pub fn summarize(model: &Model<'_>) -> Summary {
             requantisations: note.requantisations,
             receptive_field: output.size.map(|size| size.map(|cells| cells.ceil() as usize)),
             scratch: record.scratch_bytes as usize,
+            band_rows: record.band_rows as usize,
+            kept_rows: y.kept,
             folded: note.folded,
             unstored: note.unstored,
         });
@@ -314,14 +320,14 @@ fn slots(model: &Model<'_>, name: &dyn Fn(usize) -> String) -> Vec<Slot> {
         if info.constant {
             return;
         }
-        let same = |slot: &&mut Slot| slot.offset == info.at && slot.bytes == info.bytes();
+        let same = |slot: &&mut Slot| slot.offset == info.at && slot.bytes == info.stored();
         // A write begins a new life, unless the step has read the same place.
         match slots.iter_mut().rev().find(same) {
             Some(slot) if !written || slot.last == step => slot.last = step,
             _ => slots.push(Slot {
                 name: name(id),
                 offset: info.at,
-                bytes: info.bytes(),
+                bytes: info.stored(),
                 first: step,
                 last: step,
             }),

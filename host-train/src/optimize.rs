@@ -55,6 +55,8 @@ pub struct Passes(u32);
 impl Passes {
     /// Every pass.
     pub const ALL: Self = Self((1 << PASSES.len()) - 1);
+    /// Every pass but `bands`, the last, which trades time and code for memory.
+    pub const DEFAULT: Self = Self(Self::ALL.0 >> 1);
     /// No pass: each layer on its own.
     pub const NONE: Self = Self(0);
 
@@ -75,6 +77,12 @@ impl Passes {
     #[must_use]
     pub fn has(self, pass: &Pass) -> bool {
         PASSES.iter().position(|one| one.name == pass.name).is_some_and(|i| self.0 >> i & 1 == 1)
+    }
+
+    /// These and `pass`.
+    #[must_use]
+    pub fn with(self, pass: &Pass) -> Self {
+        Self(self.0 | Self::named(&[pass.name]).0)
     }
 
     /// Those among the first `count` of [`PASSES`].

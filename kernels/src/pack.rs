@@ -81,6 +81,14 @@ impl Geometry {
         packed::words(self, packing)
     }
 
+    /// Whether `packing` has the same words, in the same order, for some rows of this layer.
+    pub(crate) const fn same_words(&self, band: &Self, packing: u32) -> bool {
+        let (Some(whole), Some(part)) = (self.words(packing), band.words(packing)) else {
+            return false;
+        };
+        whole == part && packed::order(self, packing) == packed::order(band, packing)
+    }
+
     /// Bytes of scratch in `packing`, aligned as words; `None` where it does not serve this layer.
     pub const fn scratch(&self, packing: u32) -> Option<usize> {
         packed::scratch(self, packing)

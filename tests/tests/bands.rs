@@ -103,7 +103,8 @@ fn check(seed: u64) -> [usize; 3] {
     let input = values.codes(architecture.input.iter().product(), 0);
     let mut done = [0; 3];
     for target in [Target::Portable, Target::CortexM, Target::CortexMSmall, Target::Native] {
-        let fused: Vec<&str> = PASSES.iter().map(|pass| pass.name).filter(|&n| n != "bands").collect();
+        let fused: Vec<&str> =
+            PASSES.iter().map(|pass| pass.name).filter(|&n| n != "bands").collect();
         let passes = if values.once_in(2) { Passes::named(&fused) } else { Passes::NONE };
         let options = Options { target, passes, strip: true };
         let whole = export(&graph, options).unwrap();
@@ -114,7 +115,12 @@ fn check(seed: u64) -> [usize; 3] {
         // Cuts that their layers cannot have are left out.
         wanted.retain(|cut| export_cut(&graph, options, &[*cut]).unwrap().is_some());
         let cut = export_cut(&graph, options, &wanted).unwrap().unwrap();
-        let names: Vec<&str> = PASSES.iter().filter(|pass| passes.has(pass)).map(|pass| pass.name).chain(["bands"]).collect();
+        let names: Vec<&str> = PASSES
+            .iter()
+            .filter(|pass| passes.has(pass))
+            .map(|pass| pass.name)
+            .chain(["bands"])
+            .collect();
         let planned = export(&graph, Options { passes: Passes::named(&names), ..options }).unwrap();
         assert!(planned.plan.bytes <= whole.plan.bytes, "{seed} {target}: more memory");
         for (blob, cuts) in [(&cut.blob, &wanted[..]), (&planned.blob, &[])] {

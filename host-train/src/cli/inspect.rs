@@ -138,6 +138,14 @@ fn print(summary: &Summary) {
         ]);
     }
     print!("{table}");
+    for layer in summary.layers.iter().filter(|layer| layer.kept_rows > 0) {
+        let LayerSummary { index, kept_rows, .. } = layer;
+        println!("layer {index} runs with the next, {kept_rows} rows of its output at a time");
+    }
+    for layer in summary.layers.iter().filter(|layer| layer.band_rows > 0) {
+        let LayerSummary { index, band_rows, .. } = layer;
+        println!("layer {index} runs in bands of {band_rows} rows");
+    }
     for layer in summary.layers.iter().filter(|layer| layer.unstored > 0) {
         let LayerSummary { index, operator, unstored, .. } = layer;
         println!(

@@ -3,7 +3,7 @@
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use crate::cli::table::{Align, Table};
-use crate::optimize::{Counts, PASSES, PassReport, Passes};
+use crate::optimize::{Counts, PASSES, PassReport, Passes, bands};
 
 /// Which rewrites a command applies.
 #[derive(Debug, clap::Args)]
@@ -15,6 +15,11 @@ pub(super) struct PassArgs {
     /// Apply this rewrite and no other; give it several times for several.
     #[arg(long, value_name = "PASS", value_parser = names())]
     only: Vec<String>,
+
+    /// Run layers in bands of rows too where that makes the arena smaller; takes some time
+    /// and code more.
+    #[arg(long, conflicts_with = "no_optimize")]
+    bands: bool,
 }
 
 fn names() -> PossibleValuesParser {
@@ -24,11 +29,12 @@ fn names() -> PossibleValuesParser {
 
 impl PassArgs {
     pub(super) fn passes(&self) -> Passes {
-        match (self.no_optimize, self.only.as_slice()) {
+        let passes = match (self.no_optimize, self.only.as_slice()) {
             (true, _) => Passes::NONE,
-            (false, []) => Passes::ALL,
+            (false, []) => Passes::DEFAULT,
             (false, only) => Passes::named(only),
-        }
+        };
+        if self.bands { passes.with(&bands::PASS) } else { passes }
     }
 }
 

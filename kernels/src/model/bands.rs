@@ -9,6 +9,7 @@
 //! Rows of element-wise operators are single elements.
 
 use crate::error::some;
+use crate::model::check::packed;
 use crate::model::layer::{Layer, Op, Slot, Span};
 use crate::ops::fused::{ConvPool2dGeometry, UpsampleConv2dGeometry, touches};
 use crate::ops::{
@@ -269,6 +270,12 @@ impl Layer {
             return None;
         }
         let (op, read) = some!(self.op.part(rows));
+        if let Some((whole, linear)) = packed(&self.op)
+            && let Some((band, _)) = packed(&op)
+            && !whole.same_words(&band, linear.packing)
+        {
+            return None;
+        }
         let mut layer = *self;
         layer.op = op;
         layer.outputs[0] = cut(self.outputs[0], output, rows);

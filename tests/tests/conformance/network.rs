@@ -66,8 +66,7 @@ impl Network {
     /// can be cut, which must not change a code.
     pub(crate) fn run<B: Backend, E: Value>(mut self, output: TensorId) -> Vec<E> {
         self.graph.outputs.push(output);
-        let options =
-            Options { target: Target::Portable, passes: Passes::NONE, strip: true };
+        let options = Options { target: Target::Portable, passes: Passes::NONE, strip: true };
         let whole = self.run_blob::<B, E>(&export(&self.graph, options).unwrap().blob);
         // Any function of the case: cases with inputs alike are cut in different ways.
         let seed = self.inputs.iter().flatten().fold(0, |a: usize, &b| a * 31 % 8191 + b as usize);

@@ -214,6 +214,11 @@ impl Plan {
         [windows, pixels * self.words, self.ring.saturating_mul(self.row()).div_ceil(4)]
     }
 
+    /// Channels that stand together in the words.
+    pub(super) const fn order(&self) -> u32 {
+        self.tile.channels() as u32
+    }
+
     /// Bytes of scratch.
     pub(super) const fn bytes(&self) -> usize {
         let [windows, spill, ring] = self.parts();

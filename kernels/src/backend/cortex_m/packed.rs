@@ -93,6 +93,14 @@ pub(crate) const fn words(geometry: &Geometry, packing: u32) -> Option<usize> {
     }
 }
 
+/// What the order of the words depends on beside the window and the channels.
+pub(crate) const fn order(geometry: &Geometry, packing: u32) -> u32 {
+    match lanes(geometry) {
+        Some(plan) if packing == LANES => plan.order(),
+        _ => 0,
+    }
+}
+
 /// See [`Geometry::scratch`].
 pub(crate) const fn scratch(geometry: &Geometry, packing: u32) -> Option<usize> {
     if packing == LANES {
