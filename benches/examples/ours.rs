@@ -73,14 +73,15 @@ fn peaks() -> [f64; 2] {
         }
         black_box(sums);
     });
-    let mut factors = [i16x16::splat(3); 2];
+    let weights: [i16x16; 10] = black_box(std::array::from_fn(|i| i16x16::splat(i as i16)));
     let int = shortest(0.3, || {
         let mut sums = [i32x8::splat(0); 10];
+        let mut x = black_box(i16x16::splat(0));
         for _ in 0..STEPS {
-            // Opaque, so that the product is not taken out of the loop.
-            factors = black_box(factors);
-            for (i, sum) in sums.iter_mut().enumerate() {
-                *sum += factors[i % 2].dot(factors[1]);
+            // A new factor, so that no product is taken out of the loop.
+            x += i16x16::splat(1);
+            for (sum, weights) in sums.iter_mut().zip(weights) {
+                *sum += x.dot(weights);
             }
         }
         black_box(sums);

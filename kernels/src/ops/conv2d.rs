@@ -75,7 +75,11 @@ impl Conv2dGeometry {
 
     /// Products per output: taps times input channels of a group.
     pub const fn depth(&self) -> usize {
-        self.window.taps() * (self.input.c / self.groups)
+        // Groups are never 0; a division that cannot panic links no message.
+        match self.input.c.checked_div(self.groups) {
+            Some(inputs) => self.window.taps() * inputs,
+            None => 0,
+        }
     }
 
     /// Number of weights.
