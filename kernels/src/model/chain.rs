@@ -9,10 +9,12 @@ mod needs;
 
 pub use needs::ChainNeeds;
 
+use core::mem::offset_of;
+
 use crate::backend::Owner;
 use crate::error::{FormatError, ShapeError, some, tri};
 use crate::model::bands::Rows;
-use crate::model::format::MAX_COUNT;
+use crate::model::format::{LayerRecord, MAX_COUNT, TensorRecord, word};
 use crate::model::layer::{Layer, Span};
 use crate::model::parse::Model;
 use crate::model::route::{Route, route};
@@ -119,8 +121,12 @@ impl Chain<'_> {
 impl<'a> Model<'a> {
     /// Whether the output of layer `index` is kept only as far as the next layer reads it.
     pub(crate) const fn keeps(&self, index: usize) -> bool {
-        let record = self.layer_record(index);
-        record.outputs[0] < self.header.tensors && self.tensor(record.outputs[0] as usize).kept != 0
+        // Two words instead of two records: a run asks this of every layer.
+        let output = offset_of!(LayerRecord, outputs);
+        let layer = self.header.layers_at as usize + index * LayerRecord::SIZE;
+        let id = word(self.bytes, layer + output) as usize;
+        let tensor = self.header.tensors_at as usize + id * TensorRecord::SIZE;
+        id < self.tensors() && word(self.bytes, tensor + offset_of!(TensorRecord, kept)) != 0
     }
 
     /// Whether layer `index` is part of a chain of several.
