@@ -5,6 +5,7 @@
 //! just the rows that are missing, after those that are read again have moved to the
 //! front. A layer on its own is a chain of one; the same code runs its bands.
 
+mod check;
 mod needs;
 
 pub use needs::ChainNeeds;
@@ -13,8 +14,8 @@ use core::mem::offset_of;
 
 use crate::backend::Owner;
 use crate::error::{FormatError, ShapeError, some, tri};
-use crate::model::bands::Rows;
-use crate::model::format::{LayerRecord, MAX_COUNT, TensorRecord, word};
+use crate::model::bands::{Bands, Rows};
+use crate::model::format::{LayerRecord, TensorRecord, word};
 use crate::model::layer::{Layer, Span};
 use crate::model::parse::Model;
 use crate::model::route::{Route, route};
@@ -24,15 +25,15 @@ pub const CHAIN: usize = 4;
 
 /// Consecutive layers, each but the last one's output kept only as far as the next reads it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Chain<'l> {
-    pub(crate) layers: [&'l Layer; CHAIN],
+pub(crate) struct Chain {
+    pub(crate) layers: [Layer; CHAIN],
     /// 1 for a layer on its own.
     pub(crate) len: usize,
 }
 
 /// How far a run of a chain has come.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Progress {
+struct Progress {
     /// Of each output, the row at its place in the arena, and one past the last that is done.
     start: [usize; CHAIN],
     done: [usize; CHAIN],
@@ -48,20 +49,24 @@ pub(crate) struct Step {
     pub(crate) to: usize,
 }
 
-impl Progress {
-    pub(crate) const START: Self = Self { start: [0; CHAIN], done: [0; CHAIN] };
-}
+impl Chain {
+    /// How the output of the last layer is cut, which drives the others.
+    pub(crate) const fn bands(&self) -> Bands {
+        self.layers[self.len - 1].bands
+    }
 
-impl Chain<'_> {
-    /// Rows of the output of the last layer; `None` where the layers cannot be cut.
-    pub(crate) const fn height(&self) -> Option<usize> {
-        let (_, output) = some!(self.layers[self.len - 1].op.heights());
-        Some(output)
+    /// The steps of all members, band by band; `None` where the layers cannot be cut.
+    pub(crate) const fn walk(&self) -> Option<Walk<'_>> {
+        let (_, height) = some!(self.layers[self.len - 1].op.heights());
+        let progress = Progress { start: [0; CHAIN], done: [0; CHAIN] };
+        let none = Rows { first: 0, count: 0 };
+        let (needs, from) = ([none; CHAIN], [0; CHAIN]);
+        Some(Walk { chain: self, height, band: 0, member: self.len, needs, from, progress })
     }
 
     /// The rows that each layer has to add for `rows` of the last one, and the first row
     /// of each output that is still read.
-    pub(crate) const fn needs(
+    const fn needs(
         &self,
         rows: Rows,
         progress: &Progress,
@@ -82,14 +87,14 @@ impl Chain<'_> {
     }
 
     /// Member `i` adds `rows`; its output is read from row `from` on.
-    pub(crate) const fn step(
+    const fn step(
         &self,
         i: usize,
         rows: Rows,
         from: usize,
         progress: &mut Progress,
     ) -> Option<Step> {
-        let whole = self.layers[i];
+        let whole = &self.layers[i];
         let (_, height) = some!(whole.op.heights());
         let output = whole.outputs[0];
         let row = output.len / height;
@@ -115,6 +120,61 @@ impl Chain<'_> {
         }
         progress.done[i] = rows.end();
         Some(Step { layer, moved, to })
+    }
+}
+
+/// A chain in the middle of its run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Walk<'c> {
+    chain: &'c Chain,
+    height: usize,
+    /// The next band, and the next member in this one.
+    band: usize,
+    member: usize,
+    /// What the members have to add in this band, and the first row of each that is read.
+    needs: [Rows; CHAIN],
+    from: [usize; CHAIN],
+    progress: Progress,
+}
+
+impl Walk<'_> {
+    /// Number of bands.
+    pub(crate) const fn bands(&self) -> usize {
+        self.chain.bands().count(self.height)
+    }
+
+    /// The next member to run and what it does; nothing after the last band.
+    ///
+    /// # Errors
+    /// [`ShapeError::Window`] where a layer cannot be cut there: never for a checked chain.
+    pub(crate) const fn next(&mut self) -> Result<Option<(usize, Step)>, ShapeError> {
+        loop {
+            if self.member == self.chain.len {
+                if self.band == self.bands() {
+                    return Ok(None);
+                }
+                let rows = self.chain.bands().at(self.band, self.height);
+                let Some((needs, from)) = self.chain.needs(rows, &self.progress) else {
+                    return Err(ShapeError::Window);
+                };
+                (self.needs, self.from) = (needs, from);
+                (self.band, self.member) = (self.band + 1, 0);
+            }
+            let i = self.member;
+            self.member += 1;
+            if self.needs[i].count != 0 {
+                let (rows, from) = (self.needs[i], self.from[i]);
+                return match self.chain.step(i, rows, from, &mut self.progress) {
+                    Some(step) => Ok(Some((i, step))),
+                    None => Err(ShapeError::Window),
+                };
+            }
+        }
+    }
+
+    /// Rows of the output of member `i` that are in memory.
+    const fn kept(&self, i: usize) -> usize {
+        self.progress.done[i] - self.progress.start[i]
     }
 }
 
@@ -146,219 +206,57 @@ impl<'a> Model<'a> {
         len
     }
 
-    /// Walks through the bands of the chain that begins with layer `index` and checks each
-    /// step of it.
-    pub(crate) const fn check_chain(&self, index: usize) -> Result<(), FormatError> {
-        let len = self.chain_len(index);
-        let bad = FormatError::Layer(index as u16, ShapeError::Window);
-        if len > CHAIN {
-            return Err(bad);
+    /// The `len` layers from `index` on.
+    pub(crate) const fn chain(&self, index: usize, len: usize) -> Result<Chain, FormatError> {
+        let mut chain = Chain { layers: [Layer::NOTHING; CHAIN], len };
+        if len == 0 || len > CHAIN {
+            return Err(FormatError::Layer(index as u16, ShapeError::Window));
         }
-        let layers = [
-            tri!(self.decode_in(index, len, 0)),
-            tri!(self.decode_in(index, len, 1)),
-            tri!(self.decode_in(index, len, 2)),
-            tri!(self.decode_in(index, len, 3)),
-        ];
-        let chain = Chain { layers: [&layers[0], &layers[1], &layers[2], &layers[3]], len };
-        let Some(height) = chain.height() else { return Err(bad) };
-        let bands = layers[len - 1].bands;
-        // Rows come in order between layers.
-        if bands.reverse && len > 1 || bands.count(height) > MAX_COUNT as usize {
-            return Err(bad);
-        }
-        tri!(self.check_links(index, &chain));
-        let mut progress = Progress::START;
-        let mut unread = [layers[0].inputs[0].span, layers[0].inputs[1].span];
-        let mut band = 0;
-        while band < bands.count(height) {
-            tri!(self.check_band(index, &chain, band, &mut progress, &mut unread));
-            band += 1;
-        }
-        Ok(())
-    }
-
-    /// Layer `i` of a chain, or its first where it has fewer.
-    const fn decode_in(&self, index: usize, len: usize, i: usize) -> Result<Layer, FormatError> {
-        self.decode(if i < len { index + i } else { index })
-    }
-
-    /// Each layer of the chain reads what the one before it writes, first and only.
-    const fn check_links(&self, index: usize, chain: &Chain<'_>) -> Result<(), FormatError> {
-        let mut i = 1;
-        while i < chain.len {
-            let from = self.layer_record(index + i - 1).outputs[0];
-            let record = self.layer_record(index + i);
-            let mut layer = 0;
-            while layer < self.layers() {
-                let reads = self.layer_record(layer).inputs;
-                let reader = layer == index + i;
-                if reads[0] == from && !reader || reads[1] == from || reads[2] == from {
-                    return Err(FormatError::Operand(layer as u16));
-                }
-                layer += 1;
-            }
-            let other = &chain.layers[i].inputs[1];
-            let alone = other.constant || other.span.len == 0;
-            if record.inputs[0] != from || !alone {
-                return Err(FormatError::Operand((index + i) as u16));
-            }
-            i += 1;
-        }
-        Ok(())
-    }
-
-    /// The route of a checked layer: where it runs in bands, that of all of them, or none.
-    pub(crate) const fn route(&self, owner: Owner, index: usize, layer: &Layer) -> Route {
-        let mut first = index;
-        while self.chain_len(first) == 0 {
-            first -= 1;
-        }
-        let len = self.chain_len(first);
-        if len == 1 && layer.bands.is_whole() {
-            return route(owner, self, layer);
-        }
-        let (Ok(a), Ok(b)) = (self.decode_in(first, len, 0), self.decode_in(first, len, 1)) else {
-            return Route::Ask;
-        };
-        let (Ok(c), Ok(d)) = (self.decode_in(first, len, 2), self.decode_in(first, len, 3)) else {
-            return Route::Ask;
-        };
-        let layers = [a, b, c, d];
-        let chain = Chain { layers: [&layers[0], &layers[1], &layers[2], &layers[3]], len };
-        let Some(height) = chain.height() else { return Route::Ask };
-        let bands = layers[len - 1].bands;
-        let (mut found, mut progress, mut band) = (None, Progress::START, 0);
-        while band < bands.count(height) {
-            let needs = chain.needs(bands.at(band, height), &progress);
-            let Some((needs, from)) = needs else { return Route::Ask };
-            let mut i = 0;
-            while i < len {
-                if needs[i].count != 0 {
-                    let step = chain.step(i, needs[i], from[i], &mut progress);
-                    let Some(step) = step else { return Route::Ask };
-                    if first + i == index {
-                        let now = route(owner, self, &step.layer);
-                        match found {
-                            Some(route) if !now.is(route) => return Route::Ask,
-                            _ => found = Some(now),
-                        }
-                    }
-                }
-                i += 1;
-            }
-            band += 1;
-        }
-        match found {
-            Some(route) => route,
-            None => Route::Ask,
-        }
-    }
-
-    const fn check_band(
-        &self,
-        index: usize,
-        chain: &Chain<'_>,
-        band: usize,
-        progress: &mut Progress,
-        unread: &mut [Span; 2],
-    ) -> Result<(), FormatError> {
-        let bad = FormatError::Layer(index as u16, ShapeError::Window);
-        let Some(height) = chain.height() else { return Err(bad) };
-        let rows = chain.layers[chain.len - 1].bands.at(band, height);
-        let Some((needs, from)) = chain.needs(rows, progress) else { return Err(bad) };
         let mut i = 0;
-        while i < chain.len {
-            if needs[i].count != 0 {
-                let at = (index + i) as u16;
-                let step = chain.step(i, needs[i], from[i], progress);
-                let Some(step) = step else {
-                    return Err(FormatError::Layer(at, ShapeError::Window));
-                };
-                tri!(self.check_scratch(index + i, &step.layer));
-                tri!(self.check_overlap(index + i, &step.layer));
-                if i == 0 {
-                    *unread = remaining(chain, &step);
-                }
-                tri!(self.check_places(index + i, &step, unread));
-            }
+        while i < len {
+            chain.layers[i] = tri!(self.decode(index + i));
             i += 1;
         }
-        Ok(())
+        Ok(chain)
     }
 
-    /// What a member writes lies in what is kept of its output, and spoils no input row that
-    /// the chain still has to read.
-    const fn check_places(
-        &self,
-        index: usize,
-        step: &Step,
-        unread: &[Span; 2],
-    ) -> Result<(), FormatError> {
-        let output = step.layer.outputs[0];
-        let tensor = self.tensor(self.layer_record(index).outputs[0] as usize);
-        let inside = output.at >= tensor.at
-            && output.at + output.len <= tensor.at + tensor.stored()
-            && step.moved.at + step.moved.len <= tensor.at + tensor.stored();
-        let mut i = 0;
-        while i < unread.len() {
-            let touched = output.overlaps(&unread[i]) || step.layer.scratch.overlaps(&unread[i]);
-            if !inside || touched {
-                return Err(FormatError::Overlap(index as u16));
+    /// The chain that begins with layer `index`, each layer with the route that suits all of
+    /// its bands, if one does; a layer that does nothing where none begins.
+    pub(crate) const fn routed_chain(&self, owner: Owner, index: usize) -> Chain {
+        let nothing = Chain { layers: [Layer::NOTHING; CHAIN], len: 1 };
+        if index >= self.layers() {
+            return nothing;
+        }
+        let Ok(mut chain) = self.chain(index, self.chain_len(index)) else { return nothing };
+        let unrouted = chain;
+        let Some(mut walk) = unrouted.walk() else { return nothing };
+        let mut seen = [false; CHAIN];
+        while let Ok(Some((i, step))) = walk.next() {
+            let now = route(owner, self, &step.layer);
+            if !seen[i] {
+                chain.layers[i].route = now;
+            } else if !now.is(chain.layers[i].route) {
+                chain.layers[i].route = Route::Ask;
             }
-            i += 1;
+            seen[i] = true;
         }
-        Ok(())
+        chain
     }
-}
-
-/// The input rows of a chain from those of `step`, of its first layer, to the end of its bands.
-const fn remaining(chain: &Chain<'_>, step: &Step) -> [Span; 2] {
-    let first = chain.layers[0];
-    let mut unread = [Span::EMPTY; 2];
-    let mut i = 0;
-    while i < unread.len() {
-        let (whole, now) = (&first.inputs[i], &step.layer.inputs[i].span);
-        if !whole.constant && whole.span.len != 0 {
-            let (start, end) = (whole.span.at, whole.span.at + whole.span.len);
-            unread[i] = if first.bands.reverse {
-                Span { at: start, len: now.at + now.len - start }
-            } else {
-                Span { at: now.at, len: end - now.at }
-            };
-        }
-        i += 1;
-    }
-    unread
 }
 
 /// Runs a chain of checked layers, each of its steps by `dispatch`.
-#[inline(always)]
 pub(crate) fn run(
     model: &Model<'_>,
-    chain: &Chain<'_>,
+    chain: &Chain,
     arena: &mut [u8],
     dispatch: &mut impl FnMut(&Model<'_>, &Layer, &mut [u8]),
 ) {
-    let Some(height) = chain.height() else { return };
-    let bands = chain.layers[chain.len - 1].bands;
-    let mut progress = Progress::START;
-    for band in 0..bands.count(height) {
-        let Some((needs, from)) = chain.needs(bands.at(band, height), &progress) else { return };
-        // Unrolled, so that the operators of a model known at compile time stay constants.
-        macro_rules! members {
-            ($($i:literal)*) => { $(
-                if $i < chain.len && needs[$i].count != 0 {
-                    let step = chain.step($i, needs[$i], from[$i], &mut progress);
-                    let Some(step) = step else { return };
-                    let Span { at, len } = step.moved;
-                    if len != 0 && at + len <= arena.len() {
-                        arena.copy_within(at..at + len, step.to);
-                    }
-                    dispatch(model, &step.layer, arena);
-                }
-            )* };
+    let Some(mut walk) = chain.walk() else { return };
+    while let Ok(Some((_, step))) = walk.next() {
+        let Span { at, len } = step.moved;
+        if len != 0 && at + len <= arena.len() {
+            arena.copy_within(at..at + len, step.to);
         }
-        members!(0 1 2 3);
+        dispatch(model, &step.layer, arena);
     }
 }

@@ -194,7 +194,8 @@ impl Model<'_> {
             return None;
         }
         let tensor = self.tensor(id as usize);
-        if tensor.dtype.is(element) { Some(tensor.slot()) } else { None }
+        let whole = tensor.kept == 0;
+        if whole && tensor.dtype.is(element) { Some(tensor.slot()) } else { None }
     }
 
     /// Every copy of an [`Op::Arrange`] reads an existing tensor that the layer does not

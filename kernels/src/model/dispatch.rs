@@ -1,170 +1,26 @@
 //! One layer: operands found, operator built from checked parts, kernel called.
 
 mod fused;
+mod memory;
+mod typed;
+
+use memory::{Carved, array, elements, elements_mut, read, table};
+use typed::Typed;
 
 use crate::backend::{Backend, Kernels};
-use crate::epilogue::{Activate, Requantize};
-use crate::model::layer::{Bounds, DType, Epilogue, Layer, Linear, Op, Slot, Span};
+use crate::epilogue::Activate;
+use crate::model::layer::{Bounds, DType, Layer, Linear, Op, Slot, Span};
 use crate::model::parse::Model;
 use crate::ops::elementwise::FloatUnary;
 use crate::ops::{
     self, AveragePool2d, BedOfNails2d, Binary, Conv2d, Dense, DepthwiseConv2d, MaxPool2d,
     MaxPool2dWithIndices, MaxUnpool2d, Mean, Pool2dGeometry, ReduceMax, ResizeBilinear2d,
-    ResizeNearest2d, Softmax, TransposedConv2d, WindowIndex, fused::FusedElement,
+    ResizeNearest2d, Softmax, TransposedConv2d, WindowIndex,
 };
-use crate::pack::{self, Geometry, Packed};
-use crate::quant::{Affine, lookup::Table};
+use crate::pack::{self, Geometry};
+use crate::quant::Affine;
 use crate::shape::Shape;
 use crate::view::{View, ViewMut};
-
-/// The arena cut at what a layer writes: two outputs and its scratch. The rest can be read.
-struct Carved<'a> {
-    gaps: [(usize, &'a [u8]); 4],
-    writes: [&'a mut [u8]; 3],
-}
-
-impl<'a> Carved<'a> {
-    // Of an embedded model all spans are constants, and this folds to a few addresses.
-    #[inline(always)]
-    fn new(arena: &'a mut [u8], spans: [Span; 3]) -> Self {
-        let mut carved = Self { gaps: [(0, &[]); 4], writes: [&mut [], &mut [], &mut []] };
-        // A sorting network, so that no sort is linked.
-        let mut order = [0usize, 1, 2];
-        for (low, high) in [(0, 1), (1, 2), (0, 1)] {
-            if spans[order[low]].at > spans[order[high]].at {
-                order.swap(low, high);
-            }
-        }
-        let (mut rest, mut base, mut gaps) = (arena, 0, 0);
-        for index in order {
-            let span = spans[index];
-            // Spans of a checked layer lie inside and do not overlap; anything else is left empty.
-            let Some(skip) = span.at.checked_sub(base) else { continue };
-            if span.len == 0 || rest.len() < skip || rest.len() - skip < span.len {
-                continue;
-            }
-            let (gap, tail) = rest.split_at_mut(skip);
-            let (write, tail) = tail.split_at_mut(span.len);
-            carved.gaps[gaps] = (base, gap);
-            carved.writes[index] = write;
-            (rest, base, gaps) = (tail, span.at + span.len, gaps + 1);
-        }
-        carved.gaps[gaps] = (base, rest);
-        carved
-    }
-}
-
-/// The bytes of an operand in the blob or in what a layer does not write; empty when it is not there.
-#[inline(always)]
-fn read<'s>(gaps: &[(usize, &'s [u8]); 4], blob: &'s [u8], slot: Slot) -> &'s [u8] {
-    let Span { at, len } = slot.span;
-    if slot.constant {
-        return blob.get(at..at + len).unwrap_or(&[]);
-    }
-    let inside = |&(base, gap): &(usize, &'s [u8])| {
-        at.checked_sub(base).and_then(|start| gap.get(start..start + len))
-    };
-    gaps.iter().find_map(inside).unwrap_or(&[])
-}
-
-/// What dispatch needs of an element type.
-trait Typed: FusedElement {
-    fn epilogue<'b>(blob: &'b [u8], epilogue: &Epilogue) -> Self::Epilogue<'b>;
-    fn code(code: i8) -> Self;
-    fn bounds(bounds: &Bounds) -> (Self, Self);
-    /// A layer with packed weights.
-    fn packed(geometry: Geometry, linear: &Linear, io: Io<'_, Self>);
-}
-
-fn elements<E: bytemuck::Pod>(bytes: &[u8]) -> &[E] {
-    bytemuck::try_cast_slice(bytes).unwrap_or(&[])
-}
-
-fn elements_mut<E: bytemuck::Pod>(bytes: &mut [u8]) -> &mut [E] {
-    bytemuck::try_cast_slice_mut(bytes).unwrap_or(&mut [])
-}
-
-fn array<E: bytemuck::Pod>(blob: &[u8], span: Span) -> &[E] {
-    elements(blob.get(span.at..span.at + span.len).unwrap_or(&[]))
-}
-
-fn table(blob: &[u8], span: Span) -> Option<&Table> {
-    array::<i8>(blob, span).try_into().ok()
-}
-
-impl Typed for i8 {
-    #[inline(always)]
-    fn epilogue<'b>(blob: &'b [u8], epilogue: &Epilogue) -> Requantize<'b> {
-        match *epilogue {
-            Epilogue::I8 { bias, mantissas, shifts, zero_point, min, max, table: lookup } => {
-                Requantize {
-                    bias: array(blob, bias),
-                    mantissas: array(blob, mantissas),
-                    shifts: array(blob, shifts),
-                    zero_point,
-                    min,
-                    max,
-                    table: lookup.and_then(|span| table(blob, span)),
-                }
-            }
-            // The decoder gives an i8 layer an i8 epilogue.
-            Epilogue::F32 { .. } => Requantize {
-                bias: &[],
-                mantissas: &[],
-                shifts: &[],
-                zero_point: 0,
-                min: 0,
-                max: 0,
-                table: None,
-            },
-        }
-    }
-    fn code(code: i8) -> i8 {
-        code
-    }
-    fn bounds(bounds: &Bounds) -> (i8, i8) {
-        bounds.i8
-    }
-    #[inline(always)]
-    fn packed(geometry: Geometry, linear: &Linear, io: Io<'_, i8>) {
-        let op = Packed {
-            geometry,
-            packing: linear.packing,
-            words: array(io.blob, linear.weights),
-            zero_point: linear.zero_point,
-            epilogue: i8::epilogue(io.blob, &linear.epilogue),
-        };
-        if let Some((x, y, scratch)) = io.views(geometry.input(), geometry.output()) {
-            // Shapes and scratch were checked with the model.
-            op.run_checked(x, y, scratch);
-        }
-    }
-}
-
-impl Typed for f32 {
-    #[inline]
-    fn epilogue<'b>(blob: &'b [u8], epilogue: &Epilogue) -> Activate<'b> {
-        match *epilogue {
-            Epilogue::F32 { bias, min, max, activation } => {
-                Activate { bias: array(blob, bias), min, max, activation }
-            }
-            Epilogue::I8 { .. } => Activate {
-                bias: &[],
-                min: 0.0,
-                max: 0.0,
-                activation: crate::epilogue::Activation::Linear,
-            },
-        }
-    }
-    fn code(_: i8) -> f32 {
-        0.0
-    }
-    fn bounds(bounds: &Bounds) -> (f32, f32) {
-        bounds.f32
-    }
-    /// The decoder refuses packed floats.
-    fn packed(_: Geometry, _: &Linear, _: Io<'_, f32>) {}
-}
 
 /// Runs a checked layer of `model` in `arena`, which has at least the model's bytes;
 /// what it has beyond them serves as scratch when that is more than was planned.

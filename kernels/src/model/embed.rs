@@ -8,6 +8,7 @@ use crate::model::chain::{self, Chain};
 use crate::model::dispatch::dispatch;
 use crate::model::layer::{DType, Layer, Slot, Span};
 use crate::model::parse::Model;
+use crate::model::route::route;
 use crate::model::session::{Observer, Session, Tensors};
 
 /// A model whose blob is part of the program; [`include_model!`](crate::include_model) implements it.
@@ -162,7 +163,7 @@ const fn layer_or_nothing<B: Backend>(model: &Model<'static>, index: usize) -> L
     if index < model.layers()
         && let Ok(mut layer) = model.decode(index)
     {
-        layer.route = model.route(B::OWNER, index, &layer);
+        layer.route = route(B::OWNER, model, &layer);
         return layer;
     }
     Layer::NOTHING
@@ -182,16 +183,10 @@ fn step<M: StaticModel, B: Backend, const I: usize>(
         {
             dispatch::<B>(&M::MODEL, layer, arena);
         } else if const { M::MODEL.chain_len(I) != 0 } {
-            let chain = Chain {
-                layers: [
-                    layer,
-                    const { &layer_or_nothing::<B>(&M::MODEL, I + 1) },
-                    const { &layer_or_nothing::<B>(&M::MODEL, I + 2) },
-                    const { &layer_or_nothing::<B>(&M::MODEL, I + 3) },
-                ],
-                len: const { M::MODEL.chain_len(I) },
-            };
-            chain::run(&M::MODEL, &chain, arena, &mut dispatch::<B>);
+            let chain: &'static Chain = const { &M::MODEL.routed_chain(B::OWNER, I) };
+            // Rows differ from band to band and are no constants here, so that the compiler
+            // links more operators than the chain has.
+            chain::run(&M::MODEL, chain, arena, &mut dispatch::<B>);
         }
         observer.end(I, Tensors { model: M::MODEL, arena });
     }

@@ -113,7 +113,8 @@ impl<'a> Model<'a> {
         let mut i = 0;
         while i < count as usize {
             let id = word(self.bytes, at as usize + 4 * i);
-            if id >= self.header.tensors {
+            // What the caller fills and reads is in memory as a whole.
+            if id >= self.header.tensors || self.tensor(id as usize).kept != 0 {
                 return Err(FormatError::Bounds);
             }
             i += 1;
@@ -256,6 +257,7 @@ impl<'a> Model<'a> {
     const fn check_layer(&self, index: usize) -> Result<(), FormatError> {
         let layer = tri!(self.decode(index));
         tri!(self.check_data(index, &layer));
+        tri!(self.check_kept(index));
         if layer.bands.is_whole() && !self.is_chained(index) {
             tri!(self.check_scratch(index, &layer));
             tri!(self.check_overlap(index, &layer));
@@ -265,6 +267,29 @@ impl<'a> Model<'a> {
             return Ok(());
         }
         self.check_chain(index)
+    }
+
+    /// A tensor that is kept in part is read by the layer after the one that writes it, as its
+    /// first input, and is nobody's second output.
+    const fn check_kept(&self, index: usize) -> Result<(), FormatError> {
+        let record = self.layer_record(index);
+        let mut i = 0;
+        while i < record.inputs.len() {
+            let id = record.inputs[i];
+            let chained = i == 0 && index != 0 && self.layer_record(index - 1).outputs[0] == id;
+            if self.is_kept(id) && !chained {
+                return Err(FormatError::Operand(index as u16));
+            }
+            i += 1;
+        }
+        if self.is_kept(record.outputs[1]) {
+            return Err(FormatError::Operand(index as u16));
+        }
+        Ok(())
+    }
+
+    const fn is_kept(&self, id: u32) -> bool {
+        id < self.header.tensors && self.tensor(id as usize).kept != 0
     }
 
     /// Nothing that is written may overlap anything else that the layer uses.

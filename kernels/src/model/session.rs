@@ -4,7 +4,7 @@ use core::marker::PhantomData;
 
 use crate::backend::{Backend, Kernels, Native};
 use crate::error::ArenaError;
-use crate::model::chain::{self, Chain};
+use crate::model::chain;
 use crate::model::dispatch::dispatch;
 use crate::model::format::ALIGNMENT;
 use crate::model::layer::{DType, Layer, Op, TensorInfo};
@@ -178,12 +178,8 @@ fn run_layer<B: Backend>(model: &Model<'_>, index: usize, arena: &mut [u8]) {
         layer.route = route(B::OWNER, model, &layer);
         return run_whole::<B>(model, &layer, arena);
     }
-    if len != 0 {
-        let next = |i: usize| if i < len { model.decode(index + i) } else { Ok(layer) };
-        if let (Ok(b), Ok(c), Ok(d)) = (next(1), next(2), next(3)) {
-            let chain = Chain { layers: [&layer, &b, &c, &d], len };
-            chain::run(model, &chain, arena, &mut run_whole::<B>);
-        }
+    if let Ok(chain) = model.chain(index, len) {
+        chain::run(model, &chain, arena, &mut run_whole::<B>);
     }
 }
 

@@ -1,10 +1,11 @@
 //! What a chain would need of memory: for planners.
 
-use super::{CHAIN, Chain, Progress, remaining};
+use super::check::remaining;
+use super::{CHAIN, Chain};
 use crate::backend::Backend;
 use crate::model::bands::Bands;
 use crate::model::check::scratch_needed;
-use crate::model::layer::Layer;
+use crate::model::layer::{Layer, Span};
 use crate::model::parse::Model;
 use crate::model::session::scratch_wanted;
 
@@ -40,38 +41,25 @@ impl Model<'_> {
         bands: Bands,
         wanted: bool,
     ) -> Option<ChainNeeds> {
-        if len == 0 || len > CHAIN || index + len > self.layers() || bands.reverse && len > 1 {
+        if index + len > self.layers() || bands.reverse && len > 1 {
             return None;
         }
-        let mut layers = [self.decode(index).ok()?; CHAIN];
-        for (i, layer) in layers.iter_mut().enumerate().take(len) {
-            *layer = self.decode(index + i).ok()?;
-        }
-        layers[0].bands = bands;
-        let chain = Chain { layers: [&layers[0], &layers[1], &layers[2], &layers[3]], len };
-        let height = chain.height()?;
-        let count = bands.count(height);
+        let mut chain = self.chain(index, len).ok()?;
+        chain.layers[len - 1].bands = bands;
+        let mut walk = chain.walk()?;
         let mut needs =
-            ChainNeeds { kept: [0; CHAIN], scratch: 0, clearance: [0; 2], bands: count };
-        let mut progress = Progress::START;
-        let mut unread = [layers[0].inputs[0].span, layers[0].inputs[1].span];
-        for band in 0..count {
-            let (rows, from) = chain.needs(bands.at(band, height), &progress)?;
-            for i in 0..len {
-                if rows[i].count == 0 {
-                    continue;
-                }
-                let step = chain.step(i, rows[i], from[i], &mut progress)?;
-                needs.scratch = needs.scratch.max(scratch::<B>(&step.layer, wanted)?);
-                if i + 1 < len {
-                    needs.kept[i] = needs.kept[i].max(progress.done[i] - progress.start[i]);
-                }
-                if i == 0 {
-                    unread = remaining(&chain, &step);
-                }
-                if i + 1 == len {
-                    needs.add_output(&chain, &step.layer, &unread);
-                }
+            ChainNeeds { kept: [0; CHAIN], scratch: 0, clearance: [0; 2], bands: walk.bands() };
+        let mut unread = [Span::EMPTY; 2];
+        while let Some((i, step)) = walk.next().ok()? {
+            needs.scratch = needs.scratch.max(scratch::<B>(&step.layer, wanted)?);
+            if i + 1 < len {
+                needs.kept[i] = needs.kept[i].max(walk.kept(i));
+            }
+            if i == 0 {
+                unread = remaining(&chain, &step);
+            }
+            if i + 1 == len {
+                needs.add_output(&chain, &step.layer, &unread);
             }
         }
         Some(needs)
@@ -80,20 +68,15 @@ impl Model<'_> {
 
 impl ChainNeeds {
     /// The last layer has written: the input rows that are unread must not lie there.
-    fn add_output(
-        &mut self,
-        chain: &Chain<'_>,
-        layer: &Layer,
-        unread: &[crate::model::layer::Span; 2],
-    ) {
-        let (first, last) = (chain.layers[0], chain.layers[chain.len - 1]);
+    fn add_output(&mut self, chain: &Chain, layer: &Layer, unread: &[Span; 2]) {
+        let (first, last) = (&chain.layers[0], &chain.layers[chain.len - 1]);
         let start = layer.outputs[0].at - last.outputs[0].at;
         let end = start + layer.outputs[0].len;
         for ((clearance, input), unread) in self.clearance.iter_mut().zip(&first.inputs).zip(unread)
         {
             if unread.len != 0 {
                 let from = unread.at - input.span.at;
-                let more = if first.bands.reverse {
+                let more = if chain.bands().reverse {
                     (from + unread.len).saturating_sub(start)
                 } else {
                     end.saturating_sub(from)
