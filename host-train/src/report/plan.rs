@@ -97,9 +97,11 @@ where
 {
     area.fill(&WHITE)?;
     let top = summary.arena_bytes.max(16) as f64;
+    // A stripped blob has no name.
+    let name = if summary.name.is_empty() { "model" } else { &summary.name };
     let title = format!(
-        "{}: {} bytes of arena, {} in use at once at least",
-        summary.name, summary.arena_bytes, summary.arena_bound
+        "{name}: {} bytes of arena, {} in use at once at least",
+        summary.arena_bytes, summary.arena_bound
     );
     let mut chart = ChartBuilder::on(&area)
         .caption(title, (FONT, 18))
