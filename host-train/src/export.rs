@@ -17,7 +17,7 @@ mod writer;
 
 pub(crate) use arrange::copy_records;
 pub(crate) use binary::binary_record;
-pub(crate) use linear::bias_index;
+pub(crate) use linear::{bias_index, window};
 pub use notes::{LayerNote, Notes};
 pub(crate) use quantized::{clamp_of, multipliers};
 pub(crate) use reduce::{mean_multiplier, reduce_record};

@@ -27,7 +27,7 @@ pub(super) fn window_record(window: &Window) -> WindowRecord {
 }
 
 /// The window of an operator over `h` × `w` cells.
-pub(super) fn window(
+pub(crate) fn window(
     kernel: [usize; 2],
     strides: [usize; 2],
     dilation: [usize; 2],

@@ -53,6 +53,52 @@ fn constant_channels_are_cut_out() {
 }
 
 #[test]
+fn what_only_feeds_constant_channels_is_cut_out_with_them() {
+    let net = |net: &mut Net| {
+        let x = map(net);
+        let one = net.conv(x, true);
+        let depthwise = Op::DepthwiseConv2d {
+            strides: [net.between(1, 2), net.between(1, 2)],
+            dilation: [1, 1],
+            padding: if net.values.once_in(2) {
+                Padding::Same
+            } else {
+                Padding::Explicit {
+                    top: net.between(0, 1),
+                    bottom: 1,
+                    left: 1,
+                    right: net.between(0, 2),
+                }
+            },
+            multiplier: 1,
+            activation: net.clamp(),
+        };
+        let shape = net.graph[one].shape.clone();
+        let kernel = [shape[1].min(3), shape[2].min(3)];
+        let mut two = net.layer(depthwise, one, &[1, kernel[0], kernel[1], shape[3]], true);
+        net.settle_some(two);
+        let [h, w] = [1, 2].map(|axis| net.graph[two].shape[axis]);
+        if net.values.once_in(2) {
+            let pool = Op::AveragePool2d {
+                window: [h, w],
+                strides: [1, 1],
+                padding: Padding::Valid,
+                activation: Activation::Linear,
+            };
+            two = net.same(pool, &[two]);
+        }
+        if net.values.once_in(3) {
+            return net.conv(two, false);
+        }
+        let depth = net.graph[two].shape[1..].iter().product();
+        let dense = Op::Dense { keep_dims: false, activation: net.clamp() };
+        net.layer(dense, two, &[3, depth], false)
+    };
+    let better = better_in("constant-channels", net, |after, before| after.macs < before.macs);
+    assert!(better > CASES / 2, "only {better} of {CASES} graphs got smaller");
+}
+
+#[test]
 fn nails_become_transposed_convolutions() {
     let net = |net: &mut Net| {
         let x = map(net);
