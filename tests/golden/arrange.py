@@ -161,6 +161,70 @@ def more_shapes():
     yield "rank_range", ranked
 
 
+def parts():
+    """Operators of several outputs, and those that take elements by index or block."""
+    def split(shape, axis, count):
+        def build(b):
+            x, out = b.input(shape), list(shape)
+            out[axis] //= count
+            outputs = [b.value(out, *b.scale_of(x)) for _ in range(count)]
+            b.node("SPLIT", [b.ints(axis), x], outputs, numSplits=count)
+            return b.finish(*reversed(outputs))
+        return build
+
+    def split_v(shape, axis, sizes, written=None):
+        def build(b):
+            x, outputs = b.input(shape), []
+            for size in sizes:
+                out = list(shape)
+                out[axis] = size
+                outputs.append(b.value(out, *b.scale_of(x)))
+            b.node("SPLIT_V", [x, b.ints(written or sizes), b.ints(axis)], outputs, numSplits=len(sizes))
+            return b.finish(*outputs)
+        return build
+
+    def unpack(shape, axis):
+        def build(b):
+            x, out = b.input(shape), list(shape)
+            count = out.pop(axis)
+            outputs = [b.value(out, *b.scale_of(x)) for _ in range(count)]
+            b.node("UNPACK", [x], outputs, num=count, axis=axis)
+            return b.finish(*outputs)
+        return build
+
+    def gather(shape, axis, indices, to):
+        return lambda b: b.finish(b.op("GATHER", [b.input(shape), b.ints(indices)], to, axis=axis))
+
+    def block(name, shape, size, to):
+        return lambda b: b.finish(b.op(name, [b.input(shape)], to, blockSize=size))
+
+    def batched(name, shape, blocks, edges, to):
+        return lambda b: b.finish(b.op(name, [b.input(shape), b.ints(blocks), b.ints(edges)], to))
+
+    def reverse(shape, axes):
+        return lambda b: b.finish(b.op("REVERSE_V2", [b.input(shape), b.ints(axes)], shape))
+
+    yield "split_channels", split((1, 3, 4, 6), 3, 3)
+    yield "split_rows", split((1, 4, 3, 2), -3, 2)
+    yield "split_v", split_v((1, 3, 7, 2), 2, [1, 4, 2])
+    yield "split_v_rest", split_v((2, 6), -1, [1, 3, 2], [1, -1, 2])
+    yield "unpack_rows", unpack((1, 3, 4, 2), 1)
+    yield "unpack_last", unpack((2, 3, 4), -1)
+    yield "gather_channels", gather((1, 3, 4, 5), 3, [4, 0, 1, 1, 3], (1, 3, 4, 5))
+    yield "gather_step", gather((1, 7, 2, 3), 1, [6, 4, 2], (1, 3, 2, 3))
+    yield "gather_matrix", gather((2, 5, 3), -2, [[0, 1], [4, 2]], (2, 2, 2, 3))
+    yield "gather_scalar", gather((1, 4, 3), 1, 2, (1, 3))
+    yield "depth_to_space", block("DEPTH_TO_SPACE", (1, 2, 3, 12), 2, (1, 4, 6, 3))
+    yield "depth_to_space_3", block("DEPTH_TO_SPACE", (2, 1, 2, 9), 3, (2, 3, 6, 1))
+    yield "space_to_depth", block("SPACE_TO_DEPTH", (1, 4, 6, 3), 2, (1, 2, 3, 12))
+    yield "space_to_batch", batched("SPACE_TO_BATCH_ND", (1, 3, 4, 2), [2, 3], [[1, 0], [0, 2]], (6, 2, 2, 2))
+    yield "space_to_batch_rank_3", batched("SPACE_TO_BATCH_ND", (2, 6, 3), [2], [[0, 0]], (4, 3, 3))
+    yield "batch_to_space", batched("BATCH_TO_SPACE_ND", (6, 2, 2, 2), [2, 3], [[1, 0], [0, 2]], (1, 3, 4, 2))
+    yield "batch_to_space_rank_3", batched("BATCH_TO_SPACE_ND", (4, 3, 3), [2], [[0, 1]], (2, 5, 3))
+    yield "reverse_rows", reverse((1, 4, 3, 2), [1])
+    yield "reverse_last", reverse((2, 5), [-1])
+
+
 def several():
     def two_in_two_out(b):
         x, y = b.input((1, 4, 5, 3), 1 / 50, -5), b.input((1, 4, 5, 3), 1 / 70, 9)
@@ -195,7 +259,7 @@ def several():
 
 def shape_arithmetic():
     """Integers computed from the shape of the input, as dynamic models do; folded at import."""
-    ints = lambda b, name, inputs, shape, **how: b.node(name, inputs, b.tensor(shape, 2), **how)
+    ints = lambda b, name, inputs, shape, **how: b.node(name, inputs, b.tensor(shape, 2), version=1, **how)
 
     def packed(b):
         x = b.input((1, 4, 3, 2))
@@ -268,5 +332,6 @@ def cases():
     yield from padding()
     yield from shapes()
     yield from more_shapes()
+    yield from parts()
     yield from several()
     yield from shape_arithmetic()

@@ -80,6 +80,15 @@ def activations():
     yield "leaky_relu_negative", unary("LEAKY_RELU", 1 / 32, 0, 1 / 32, -60, alpha=-0.25)
     yield "relu_quotient", unary("RELU", QUOTIENT[0], 3, QUOTIENT[1], -60)
     yield "leaky_relu_quotient", unary("LEAKY_RELU", QUOTIENT[0], 3, QUOTIENT[1], -20, alpha=0.5)
+    def negative(b):
+        """int8 data pass through floats, as the converter has it."""
+        x = b.input((1, 4, 5, 3), 1 / 30, 11)
+        if b.int8:
+            x = b.op("DEQUANTIZE", [x], (1, 4, 5, 3), 1.0, 0, kind=FLOAT)
+        y = b.op("NEG", [x], (1, 4, 5, 3), 1.0, 0, kind=FLOAT, version=1)
+        return b.finish(b.op("QUANTIZE", [y], (1, 4, 5, 3), 1 / 30, -12, version=1) if b.int8 else y)
+
+    yield "negative", negative
     yield "elu", unary("ELU", 1 / 30, 11, 1 / 35, -60)
     yield "elu_coarse", unary("ELU", 1 / 4, 0, 1 / 4, -100)
     yield "hard_swish", unary("HARD_SWISH", 1 / 20, -3, 1 / 25, -70)

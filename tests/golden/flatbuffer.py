@@ -23,6 +23,10 @@ OPTIONS = {
     "REDUCE_PROD": "ReducerOptions",
     "SUM": "ReducerOptions",
     "PADV2": "PadV2Options",
+    "REVERSE_V2": "ReverseV2Options",
+    "SPLIT_V": "SplitVOptions",
+    "SPACE_TO_BATCH_ND": "SpaceToBatchNDOptions",
+    "BATCH_TO_SPACE_ND": "BatchToSpaceNDOptions",
 }
 NO_OPTIONS = {
     "ELU", "LOGISTIC", "PRELU", "RELU", "RELU6", "RELU_N1_TO_1", "TANH",
@@ -115,7 +119,7 @@ class Builder:
         return tuple(self.graph.tensors[id].shape)
 
     def node(self, name, inputs, output, version=None, **options):
-        """Appends an operator that computes the tensor `output`."""
+        """Appends an operator that computes the tensor `output`, or a list of them."""
         number = getattr(schema.BuiltinOperator, name)
         if version is None:
             version = VERSIONS.get(name, (1, 2))[self.int8]
@@ -142,7 +146,8 @@ class Builder:
             found.append(True)
         operator = schema.OperatorT()
         operator.opcodeIndex = found.index(True)
-        operator.inputs, operator.outputs = list(inputs), [output]
+        operator.inputs = list(inputs)
+        operator.outputs = output if isinstance(output, list) else [output]
         self.graph.operators.append(operator)
         return operator
 
@@ -164,7 +169,7 @@ VERSIONS = {
     "EXPAND_DIMS": (1, 1), "PRELU": (1, 1), "ELU": (1, 1), "HARD_SWISH": (1, 1),
     "RESIZE_BILINEAR": (3, 3), "RESIZE_NEAREST_NEIGHBOR": (3, 3), "TILE": (1, 3),
     "QUANTIZE": (1, 2), "DEQUANTIZE": (2, 2), "RELU_N1_TO_1": (1, 1),
-    "SHAPE": (1, 1), "PACK": (1, 1), "FILL": (1, 1), "CAST": (1, 1), "GATHER": (1, 1),
+    "SHAPE": (1, 1), "PACK": (1, 1), "FILL": (1, 1), "CAST": (1, 1), "GATHER": (1, 2),
     "REDUCE_PROD": (1, 1), "SUM": (1, 1), "MAXIMUM": (1, 1), "MINIMUM": (1, 1),
-    "FLOOR_DIV": (1, 1), "FLOOR_MOD": (1, 1), "BROADCAST_ARGS": (1, 1), "BROADCAST_TO": (2, 2), "RELU": (1, 2), "RELU6": (1, 2),
+    "FLOOR_DIV": (1, 1), "FLOOR_MOD": (1, 1), "BROADCAST_ARGS": (1, 1), "BROADCAST_TO": (2, 2), "NEG": (1, 1), "DEPTH_TO_SPACE": (1, 1), "REVERSE_V2": (1, 3), "RELU": (1, 2), "RELU6": (1, 2),
 }

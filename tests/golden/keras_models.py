@@ -23,6 +23,11 @@ def sequential():
         L.Conv2DTranspose(3, 3, strides=2, padding="same", output_padding=(1, 0), use_bias=False)]
     yield "transposed_dynamic", (3, 4, 2), [
         L.Conv2DTranspose(3, 3, strides=2, padding="same", activation="relu")], {"batch": None}
+    yield "depthwise_dilated_dynamic", (7, 6, 3), [
+        L.DepthwiseConv2D(3, dilation_rate=2, padding="same", depth_multiplier=2)], {"batch": None}
+    yield "conv2d_dilated_dynamic", (9, 8, 2), [L.Conv2D(3, (3, 2), dilation_rate=(2, 3), padding="same")], {"batch": None}
+    yield "conv1d_causal_dynamic", (11, 3), [L.Conv1D(4, 3, dilation_rate=2, padding="causal", activation="relu")], {"batch": None}
+    yield "conv1d_dilated_dynamic", (10, 2), [L.Conv1D(3, 3, dilation_rate=3, padding="same")], {"batch": None}
     yield "max_pool_same", (9, 7, 5), [L.MaxPooling2D(3, strides=2, padding="same")]
     yield "average_pool_same", (9, 7, 5), [L.AveragePooling2D((2, 3), strides=(1, 2), padding="same")]
     yield "global_average", (7, 5, 17), [L.GlobalAveragePooling2D()]

@@ -1,15 +1,16 @@
 """Expected outputs: TensorFlow Lite's reference kernels, operator by operator where needed.
 
-Two int8 operators are computed here and not by those kernels:
+Three int8 operators are computed here and not by those kernels:
 
 * FULLY_CONNECTED, by TensorFlow Lite Micro's integer arithmetic (doubling high
   multiply, then a rounding shift), which is what microconv promises: a
   microcontroller has no double, and TFLite's reference rounds a double there;
-* TILE version 3, which the reference kernels refuse: repetition of the codes.
+* TILE and REVERSE_V2 of version 3, which the reference kernels refuse: repetition
+  and reversal of the codes.
 
 ELU is not among the reference kernels; TFLite's only kernel for it is used.
 
-A model with one of the three is run an operator at a time, each other operator
+A model with one of these is run an operator at a time, each other operator
 as a model of its own on the reference kernels.
 """
 
@@ -22,7 +23,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 from flatbuffer import INT8, parse, serialise
 
 FULLY_CONNECTED, TILE = schema.BuiltinOperator.FULLY_CONNECTED, schema.BuiltinOperator.TILE
-ELU = schema.BuiltinOperator.ELU
+ELU, REVERSE = schema.BuiltinOperator.ELU, schema.BuiltinOperator.REVERSE_V2
 REFERENCE = tf.lite.experimental.OpResolverType.BUILTIN_REF
 ALL_KERNELS = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
 DTYPES = {0: np.float32, 2: np.int32, 4: np.int64, 6: np.bool_, 9: np.int8}
@@ -44,7 +45,7 @@ def code_of(model, operator):
 
 def by_hand(model, operator):
     kind = model.subgraphs[0].tensors[operator.inputs[0]].type
-    return kind == INT8 and code_of(model, operator) in (FULLY_CONNECTED, TILE)
+    return kind == INT8 and code_of(model, operator) in (FULLY_CONNECTED, REVERSE, TILE)
 
 
 def interpreted(blob, inputs, kernels=REFERENCE):
@@ -73,6 +74,8 @@ def stepped(model, inputs):
             results = alone(model, operator, values)
         elif code_of(model, operator) == TILE:
             results = [np.tile(values[operator.inputs[0]], values[operator.inputs[1]])]
+        elif code_of(model, operator) == REVERSE:
+            results = [np.flip(values[operator.inputs[0]], tuple(values[operator.inputs[1]]))]
         else:
             results = [fully_connected(graph, operator, values)]
         values.update(zip(operator.outputs, results, strict=True))

@@ -71,12 +71,17 @@ fn proven(cases: &[Case], kind: &str) -> BTreeSet<String> {
     names
 }
 
+/// Operators that the importer takes in floats only, as the converter writes them in int8 models.
+const FLOATS_ONLY: &[&str] = &["NEG"];
+
 #[test]
 fn every_operator_that_the_importer_takes_has_vectors() {
     let (cases, operators) = (committed_cases(), claimed("builtins_f32.tflite"));
-    assert!(operators.len() >= 37, "{operators:?}");
-    for kind in ["float32", "int8"] {
-        let missing: Vec<_> = operators.difference(&proven(&cases, kind)).cloned().collect();
+    assert!(operators.len() >= 47, "{operators:?}");
+    for (kind, without) in [("float32", &[][..]), ("int8", FLOATS_ONLY)] {
+        let proven = proven(&cases, kind);
+        let missing: Vec<_> =
+            operators.difference(&proven).filter(|name| !without.contains(&name.as_str())).collect();
         assert!(missing.is_empty(), "no {kind} vector of {missing:?}");
     }
     let arithmetic = claimed("builtins_i32.tflite");

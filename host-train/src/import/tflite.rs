@@ -3,12 +3,14 @@
 
 mod constant;
 mod describe;
+mod dilation;
 mod flatbuffer;
 mod fold;
 mod lower;
 mod names;
 mod operators;
 mod options;
+mod rearrange;
 mod rewrite;
 mod schema;
 mod simplify;
@@ -34,6 +36,7 @@ pub fn read(bytes: &[u8]) -> Result<Graph, ImportError> {
     simplify::drop_unread(&mut graph);
     graph.validate().map_err(|error| named(&model, &error))?;
     fold::fold_constants(&mut graph);
+    dilation::recognise_dilation(&mut graph);
     simplify::drop_identities(&mut graph);
     rewrite::recognise_upsampling(&mut graph);
     graph.validate().map_err(|error| named(&model, &error))?;

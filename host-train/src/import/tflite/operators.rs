@@ -2,11 +2,12 @@
 
 use super::constant::{Ints, axis_of, strided_slice};
 use super::lower::Lowering;
+use super::rearrange;
 use super::schema::Operator;
-use crate::graph::{Activation, DType, Op, PadMode, Padding, ResizeMode, TensorId};
+use crate::graph::{Activation, DType, Data, Op, PadMode, Padding, ResizeMode, Tensor, TensorId};
 use crate::import::ImportError;
 
-fn text(error: ImportError) -> String {
+pub(super) fn text(error: ImportError) -> String {
     error.to_string()
 }
 
@@ -14,7 +15,7 @@ fn flag(operator: &Operator<'_>, index: usize) -> Result<bool, String> {
     operator.option(index, false).map_err(text)
 }
 
-fn int(operator: &Operator<'_>, index: usize, default: i32) -> Result<i32, String> {
+pub(super) fn int(operator: &Operator<'_>, index: usize, default: i32) -> Result<i32, String> {
     operator.option(index, default).map_err(text)
 }
 
@@ -53,7 +54,7 @@ fn pair(operator: &Operator<'_>, h: usize, w: usize, default: i32) -> Result<[us
 /// Most biases of a layer; a transposed convolution has one for each stride phase and channel.
 const MAX_BIASES: usize = 1 << 20;
 
-type Lowered = Result<(), String>;
+pub(super) type Lowered = Result<(), String>;
 
 /// Lowers an operator that is not shape arithmetic.
 pub(super) fn lower<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>) -> Lowered {
@@ -76,6 +77,7 @@ pub(super) fn lower<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>) -> Lowered {
             let beta = o.option(0, 1.0f32).map_err(text)?;
             unary(l, o, Op::Softmax { beta })
         }
+        59 => negative(l, o),
         6 => unary(l, o, Op::Dequantize),
         114 => unary(l, o, Op::Quantize),
         23 | 97 => resize(l, o),
@@ -95,13 +97,12 @@ pub(super) fn lower<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>) -> Lowered {
             l.output(o, 0, Op::Tile { multiples }, &[x])
         }
         40 | 82 => reduce(l, o),
-        83 => pack(l, o),
+        5 | 26 | 36..=38 | 49 | 83 | 88 | 102 | 105 | 130 => rearrange::lower(l, o),
         94 => {
             let shape = l.ints(o, 0)?.extents()?;
             let value = l.tensor(o, 1)?;
             l.fill(o, shape, value)
         }
-        130 => broadcast_to(l, o),
         _ => Err(refusal(o.code).unwrap_or("this operator is not supported").into()),
     }
 }
@@ -128,6 +129,18 @@ fn unary<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>, op: Op) -> Lowered {
         return l.dequantized(o, x);
     }
     l.output(o, 0, op, &[x])
+}
+
+/// NEG: floats times −1. The converter keeps int8 models in floats there.
+fn negative<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>) -> Lowered {
+    let x = l.tensor(o, 0)?;
+    if l.graph[x].dtype != DType::F32 {
+        return Err("int8 data are not supported, only float32".into());
+    }
+    let mut factor = Tensor::activation("-1", vec![1], DType::F32);
+    factor.data = Some(Data::F32(vec![-1.0]));
+    let factor = l.graph.add_tensor(factor);
+    l.output(o, 0, Op::Mul { activation: Activation::Linear }, &[x, factor])
 }
 
 fn linear<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>) -> Lowered {
@@ -239,40 +252,6 @@ fn concat<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>) -> Lowered {
     l.output(o, 0, Op::Concat { axis }, &inputs)
 }
 
-/// PACK: an axis of one more for each input, joined there.
-fn pack<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>) -> Lowered {
-    let mut parts = Vec::new();
-    let mut axis = 0;
-    for i in 0..o.inputs.len() {
-        let x = l.tensor(o, i)?;
-        let mut shape = l.graph[x].shape.clone();
-        axis = axis_of(i64::from(int(o, 1, 0)?), shape.len() + 1)?;
-        shape.insert(axis, 1);
-        if o.inputs.len() == 1 {
-            return l.output(o, 0, Op::Reshape { shape }, &[x]);
-        }
-        parts.push(l.step(o, Op::Reshape { shape }, &[x])?);
-    }
-    l.output(o, 0, Op::Concat { axis }, &parts)
-}
-
-fn broadcast_to<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>) -> Lowered {
-    let x = l.tensor(o, 0)?;
-    let to = l.ints(o, 1)?.extents()?;
-    let from = l.graph[x].shape.clone();
-    let missing = to.len().checked_sub(from.len());
-    let fits = |missing: usize| {
-        from.iter().zip(&to[missing..]).all(|(&from, &to)| from == to || from == 1)
-    };
-    let Some(missing) = missing.filter(|&missing| fits(missing)) else {
-        return Err(format!("{from:?} does not broadcast to {to:?}"));
-    };
-    let shape = [vec![1; missing], from].concat();
-    let multiples = to.iter().zip(&shape).map(|(&to, &from)| to / from.max(1)).collect();
-    let x = if missing == 0 { x } else { l.step(o, Op::Reshape { shape }, &[x])? };
-    l.output(o, 0, Op::Tile { multiples }, &[x])
-}
-
 fn pad<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>) -> Lowered {
     let x = l.tensor(o, 0)?;
     let cells = l.ints(o, 1)?.extents()?;
@@ -284,8 +263,8 @@ fn pad<'a>(l: &mut Lowering<'_, 'a>, o: &Operator<'a>) -> Lowered {
             let value = l.tensor(o, 2)?;
             let tensor = &l.graph[value];
             let real = match &tensor.data {
-                Some(crate::graph::Data::F32(v)) => v.first().copied(),
-                Some(crate::graph::Data::I8(v)) => v.first().map(|&code| {
+                Some(Data::F32(v)) => v.first().copied(),
+                Some(Data::I8(v)) => v.first().map(|&code| {
                     let q = tensor.quantization.as_ref();
                     q.map_or(0.0, |q| q.scale() * (i32::from(code) - q.zero_point()) as f32)
                 }),

@@ -9,7 +9,7 @@ use crate::graph::{Graph, Node, Op, ResizeMode, TensorId};
 /// Longest chain looked at.
 const LONGEST: usize = 8;
 /// Largest output that is simulated, elements.
-const MAX_SIMULATED: usize = 1 << 22;
+pub(super) const MAX_SIMULATED: usize = 1 << 22;
 
 pub(super) fn recognise_upsampling(graph: &mut Graph) {
     let mut start = 0;
@@ -21,7 +21,7 @@ pub(super) fn recognise_upsampling(graph: &mut Graph) {
     }
 }
 
-fn moves(op: &Op) -> bool {
+pub(super) fn moves(op: &Op) -> bool {
     matches!(op, Op::Reshape { .. } | Op::Tile { .. } | Op::Transpose { .. })
 }
 
@@ -65,7 +65,7 @@ fn find(graph: &Graph, start: usize) -> Option<(Vec<usize>, [usize; 2])> {
 }
 
 /// Moves values as a reshape, tile or transpose does.
-fn simulate(op: &Op, values: &[u32], from: &[usize], to: &[usize]) -> Vec<u32> {
+pub(super) fn simulate(op: &Op, values: &[u32], from: &[usize], to: &[usize]) -> Vec<u32> {
     let strides: Vec<usize> = (0..from.len()).map(|i| from[i + 1..].iter().product()).collect();
     let read = |index: &[usize]| -> usize {
         match op {
