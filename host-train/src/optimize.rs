@@ -16,6 +16,7 @@ mod padding;
 pub(crate) mod pool;
 mod report;
 mod requantize;
+mod reshapes;
 pub(crate) mod unpool;
 pub(crate) mod upsample;
 
@@ -35,7 +36,8 @@ pub struct Pass {
 }
 
 /// All passes, in the order in which they run.
-pub const PASSES: [Pass; 10] = [
+pub const PASSES: [Pass; 11] = [
+    reshapes::PASS,
     padding::PASS,
     requantize::PASS,
     constant_channels::PASS,

@@ -80,8 +80,10 @@ fn every_operator_that_the_importer_takes_has_vectors() {
     assert!(operators.len() >= 47, "{operators:?}");
     for (kind, without) in [("float32", &[][..]), ("int8", FLOATS_ONLY)] {
         let proven = proven(&cases, kind);
-        let missing: Vec<_> =
-            operators.difference(&proven).filter(|name| !without.contains(&name.as_str())).collect();
+        let missing: Vec<_> = operators
+            .difference(&proven)
+            .filter(|name| !without.contains(&name.as_str()))
+            .collect();
         assert!(missing.is_empty(), "no {kind} vector of {missing:?}");
     }
     let arithmetic = claimed("builtins_i32.tflite");

@@ -5,7 +5,7 @@ mod net;
 
 use host_train::graph::{Activation, Op, PadMode, Padding, ResizeMode, TensorId};
 use host_train::optimize::PASSES;
-use net::{CASES, Net, better_in};
+use net::{CASES, Net, better_in, better_with};
 
 /// A map of odd extents.
 fn map(net: &mut Net) -> TensorId {
@@ -24,6 +24,31 @@ fn paddings_go_into_convolutions() {
         net.conv(padded, false)
     };
     assert_eq!(better_in("padding", net, |after, before| after.layers < before.layers), CASES);
+}
+
+#[test]
+fn reshapes_move_out_of_the_way() {
+    let net = |net: &mut Net| {
+        let [length, channels] = [net.between(2, 12), net.between(1, 5)];
+        let x = net.input(&[1, length, channels]);
+        let (before, after) = (vec![0, net.between(0, 3), 0], vec![0, net.between(0, 2), 0]);
+        let longer = length + before[1] + after[1];
+        let pad = Op::Pad { before, after, mode: PadMode::Constant(0.0) };
+        let padded = net.same(pad, &[x]);
+        let row = net.between(0, 1) == 1;
+        let shape = if row { vec![1, 1, longer, channels] } else { vec![1, longer, 1, channels] };
+        let map = net.same(Op::Reshape { shape }, &[padded]);
+        let sums = net.conv(map, false);
+        let [_, h, w, c] = net.graph[sums].shape[..] else { panic!("a map has four axes") };
+        let sequence = net.same(Op::Reshape { shape: vec![1, h * w, c] }, &[sums]);
+        let result = net.unary(sequence);
+        net.same(Op::Reshape { shape: vec![h * w * c] }, &[result])
+    };
+    // The padding and the function meet the convolution.
+    let passes = ["reshapes", "padding", "activation"];
+    let better = better_with(&passes, net, |after, before| after.layers + 2 <= before.layers);
+    assert!(better > CASES / 2, "only {better} of {CASES} graphs got smaller");
+    better_in("reshapes", net, |_, _| true);
 }
 
 #[test]

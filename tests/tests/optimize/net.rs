@@ -187,10 +187,10 @@ pub(crate) struct Cost {
     pub(crate) arena: usize,
 }
 
-/// Compares the graph with nothing rewritten with that after `pass` alone, after all passes
+/// Compares the graph with nothing rewritten with that after the passes `named` alone, after all passes
 /// and after all passes over its blob read back, on every backend. Returns the cost of the
 /// first two.
-pub(crate) fn compare(net: Net, pass: &str) -> [Cost; 2] {
+pub(crate) fn compare(net: Net, names: &[&str]) -> [Cost; 2] {
     let Net { graph, mut values } = net;
     graph.validate().unwrap();
     let one = |id: &TensorId| {
@@ -207,14 +207,14 @@ pub(crate) fn compare(net: Net, pass: &str) -> [Cost; 2] {
     let want = run::<Scalar>(&plain.blob, &inputs);
     let aligned = AlignedBytes::copy_of(&plain.blob);
     let back = blob::read(&Model::from_bytes(aligned.as_slice()).unwrap()).unwrap();
-    let named = Passes::named(&[pass]);
+    let named = Passes::named(names);
     for (graph, passes) in [(&graph, named), (&graph, Passes::ALL), (&back, Passes::ALL)] {
         let portable = write(graph, Target::Portable, passes);
-        assert_eq!(run::<Scalar>(&portable.blob, &inputs), want, "{pass}: {graph:?}");
+        assert_eq!(run::<Scalar>(&portable.blob, &inputs), want, "{names:?}: {graph:?}");
         let packed = write(graph, Target::CortexM, passes);
-        assert_eq!(run::<CortexM>(&packed.blob, &inputs), want, "{pass}, Cortex-M: {graph:?}");
+        assert_eq!(run::<CortexM>(&packed.blob, &inputs), want, "{names:?}, Cortex-M: {graph:?}");
         let native = write(graph, Target::Native, passes);
-        assert_eq!(run::<Wide>(&native.blob, &inputs), want, "{pass}, wide: {graph:?}");
+        assert_eq!(run::<Wide>(&native.blob, &inputs), want, "{names:?}, wide: {graph:?}");
     }
     [plain, write(&graph, Target::Portable, named)].map(|exported| {
         let aligned = AlignedBytes::copy_of(&exported.blob);
@@ -233,10 +233,19 @@ pub(crate) fn better_in(
     net: fn(&mut Net) -> TensorId,
     better: fn(&Cost, &Cost) -> bool,
 ) -> u64 {
+    better_with(&[pass], net, better)
+}
+
+/// As [`better_in`], with several passes.
+pub(crate) fn better_with(
+    passes: &[&str],
+    net: fn(&mut Net) -> TensorId,
+    better: fn(&Cost, &Cost) -> bool,
+) -> u64 {
     let one = |seed: u64| {
         let mut grown = Net::new(seed + 1);
         let output = net(&mut grown);
-        let [before, after] = compare(grown.finish(output), pass);
+        let [before, after] = compare(grown.finish(output), passes);
         u64::from(better(&after, &before))
     };
     (0..CASES).map(one).sum()
