@@ -10,8 +10,6 @@ use super::Reader;
 use crate::export::copy_records;
 use crate::graph::{Op, PadMode};
 
-/// Steps of slices that are tried, per axis.
-const STEPS: [isize; 7] = [1, -1, 2, -2, 3, -3, 4];
 /// Most operators that are tried.
 const MOST: usize = 4096;
 
@@ -102,27 +100,53 @@ fn candidates(
     }
     let whole = (0..rank).all(|i| to[i].is_multiple_of(x[i]));
     let tile = whole.then(|| Op::Tile { multiples: (0..rank).map(|i| to[i] / x[i]).collect() });
-    let perms = choices(vec![(0..rank).collect(); rank])
-        .filter(move |perm: &Vec<usize>| (0..rank).all(|axis| perm.contains(&axis)));
+    let shapes = (x.clone(), to.clone());
+    let fits = move |perm: &Vec<usize>| {
+        (0..rank).all(|i| perm.contains(&i) && shapes.0[perm[i]] == shapes.1[i])
+    };
+    let perms = choices(vec![(0..rank).collect(); rank]).filter(fits);
     let transposes = perms.map(|perm| Op::Transpose { perm });
-    let slices = slices(x, to, copy.input_offset as usize);
+    let slices = slices(x, to, copy);
     Box::new(tile.into_iter().chain(slices).chain(transposes).chain(pads))
 }
 
-/// Slices that begin `offset` elements into a tensor of shape `x` and give `size`.
-fn slices(x: Vec<usize>, size: Vec<usize>, offset: usize) -> impl Iterator<Item = Op> {
+/// Slices of a tensor of shape `x` that begin where `copy` does and give `size`.
+fn slices(x: Vec<usize>, size: Vec<usize>, copy: &CopyRecord) -> impl Iterator<Item = Op> + use<> {
     let rank = x.len();
-    let mut rest = offset;
+    let mut rest = copy.input_offset as usize;
     let mut begin = vec![0; rank];
     for axis in (0..rank).rev() {
         begin[axis] = rest % x[axis];
         rest /= x[axis];
     }
-    let steps = (0..rank).map(|i| (0..if size[i] == 1 { 1 } else { STEPS.len() }).collect());
-    choices(steps.collect()).filter_map(move |steps| {
-        let strides: Vec<isize> = steps.iter().map(|&step| STEPS[step]).collect();
-        let last = |i: usize| begin[i] as isize + (size[i] as isize - 1) * strides[i];
-        let inside = (0..rank).all(|i| last(i) >= 0 && last(i) < x[i] as isize);
-        inside.then(|| Op::Slice { begin: begin.clone(), size: size.clone(), strides })
-    })
+    let steps: Vec<Vec<isize>> = (0..rank).map(|axis| steps(&x, &size, copy, axis)).collect();
+    choices(steps.iter().map(|steps| (0..steps.len()).collect()).collect()).filter_map(
+        move |chosen| {
+            let strides: Vec<isize> = (0..rank).map(|i| steps[i][chosen[i]]).collect();
+            let last = |i: usize| begin[i] as isize + (size[i] as isize - 1) * strides[i];
+            let inside = (0..rank).all(|i| last(i) >= 0 && last(i) < x[i] as isize);
+            inside.then(|| Op::Slice { begin: begin.clone(), size: size.clone(), strides })
+        },
+    )
+}
+
+/// The steps along an axis that the strides of `copy` allow: such a stride belongs to this
+/// axis, or to a later one that it was merged with.
+fn steps(x: &[usize], size: &[usize], copy: &CopyRecord, axis: usize) -> Vec<isize> {
+    let mut steps = vec![1];
+    if size[axis] == 1 {
+        return steps;
+    }
+    let apart = x[axis + 1..].iter().product::<usize>() as isize;
+    let mut merged = 1;
+    for inner in size[axis + 1..].iter().chain([&1]) {
+        for &stride in copy.input_strides.iter().filter(|&&stride| stride != 0) {
+            let whole = (stride as isize).saturating_mul(merged);
+            if whole % apart == 0 && !steps.contains(&(whole / apart)) {
+                steps.push(whole / apart);
+            }
+        }
+        merged = merged.saturating_mul(*inner as isize);
+    }
+    steps
 }
