@@ -212,6 +212,27 @@ impl Op {
         if input.n == 1 { Some((input.h, output.h)) } else { None }
     }
 
+    /// Extents and padding of its rows: what [`Self::part`] changes.
+    pub(crate) const fn rows(&self) -> [usize; 6] {
+        let (first, second) = match self {
+            Self::Conv2d(g, _) | Self::DepthwiseConv2d(g, _) => (g.window.rows, None),
+            Self::TransposedConv2d(g, _) => (g.window.rows, None),
+            Self::ConvPool2d(g, ..) => (g.convolution.window.rows, Some(g.pool.window.rows)),
+            Self::UpsampleConv2d(g, _) => (g.convolution.window.rows, None),
+            Self::MaxPool2d(g, _) | Self::AveragePool2d(g, _) => (g.window.rows, None),
+            Self::ResizeNearest2d(g) => return [g.input.h, g.output.h, 0, 0, 0, 0],
+            Self::BinaryI8(broadcast, _) | Self::BinaryF32(broadcast, _) => {
+                return [broadcast.dims[5], 0, 0, 0, 0, 0];
+            }
+            _ => return [0; 6],
+        };
+        let [a, b, c] = [first.input, first.output, first.pad];
+        match second {
+            Some(Axis { input, output, pad, .. }) => [a, b, c, input, output, pad],
+            None => [a, b, c, 0, 0, 0],
+        }
+    }
+
     /// The operator for `rows` of its output, and the rows of its input that they read.
     pub(crate) const fn part(&self, rows: Rows) -> Part<Self> {
         Some(match self {

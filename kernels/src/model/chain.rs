@@ -7,8 +7,10 @@
 
 mod check;
 mod needs;
+mod schedule;
 
 pub use needs::ChainNeeds;
+pub(crate) use schedule::{Entry, KINDS, Kind, Kinds, STEPS};
 
 use core::mem::offset_of;
 
@@ -244,6 +246,18 @@ impl<'a> Model<'a> {
     }
 }
 
+/// Moves bytes down to `to`, in pieces that do not overlap: of a copy within the arena
+/// the compiler would make a function that nothing else needs.
+pub(crate) fn shift(arena: &mut [u8], moved: Span, mut to: usize) {
+    let Span { mut at, mut len } = moved;
+    while len != 0 && to < at && at + len <= arena.len() {
+        let (front, back) = arena.split_at_mut(at);
+        let piece = if at - to < len { at - to } else { len };
+        front[to..to + piece].copy_from_slice(&back[..piece]);
+        (at, to, len) = (at + piece, to + piece, len - piece);
+    }
+}
+
 /// Runs a chain of checked layers, each of its steps by `dispatch`.
 pub(crate) fn run(
     model: &Model<'_>,
@@ -253,10 +267,7 @@ pub(crate) fn run(
 ) {
     let Some(mut walk) = chain.walk() else { return };
     while let Ok(Some((_, step))) = walk.next() {
-        let Span { at, len } = step.moved;
-        if len != 0 && at + len <= arena.len() {
-            arena.copy_within(at..at + len, step.to);
-        }
+        shift(arena, step.moved, step.to);
         dispatch(model, &step.layer, arena);
     }
 }

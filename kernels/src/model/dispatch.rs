@@ -9,7 +9,7 @@ use typed::Typed;
 
 use crate::backend::{Backend, Kernels};
 use crate::epilogue::Activate;
-use crate::model::layer::{Bounds, DType, Layer, Linear, Op, Slot, Span};
+use crate::model::layer::{Bounds, DType, Layer, Linear, Op, Places, Slot, Span};
 use crate::model::parse::Model;
 use crate::ops::elementwise::FloatUnary;
 use crate::ops::{
@@ -26,23 +26,34 @@ use crate::view::{View, ViewMut};
 /// what it has beyond them serves as scratch when that is more than was planned.
 #[inline(always)]
 pub(crate) fn dispatch<B: Backend>(model: &Model<'_>, layer: &Layer, arena: &mut [u8]) {
+    dispatch_at::<B>(model, layer, &layer.places(), arena);
+}
+
+/// [`dispatch`] at other places than the layer's own, as long as those.
+#[inline(always)]
+pub(crate) fn dispatch_at<B: Backend>(
+    model: &Model<'_>,
+    layer: &Layer,
+    places: &Places,
+    arena: &mut [u8],
+) {
     let planned = model.arena_bytes();
     let tail = Span { at: planned, len: arena.len().saturating_sub(planned) };
-    let scratch = if tail.len > layer.scratch.len { tail } else { layer.scratch };
+    let scratch = if tail.len > places.scratch.len { tail } else { places.scratch };
     if let Op::UnaryI8(_) | Op::UnaryF32 { .. } = layer.op {
-        return unary::<B>(model, layer, arena);
+        return unary::<B>(model, layer, places, arena);
     }
-    let carved = Carved::new(arena, [layer.outputs[0], layer.outputs[1], scratch]);
+    let carved = Carved::new(arena, [places.outputs[0], places.outputs[1], scratch]);
     match layer.element {
-        DType::F32 => typed::<B, f32>(model, layer, carved),
-        _ => typed::<B, i8>(model, layer, carved),
+        DType::F32 => typed::<B, f32>(model, layer, places, carved),
+        _ => typed::<B, i8>(model, layer, places, carved),
     }
 }
 
 /// Functions of one element run in place, after a copy where the places differ.
 #[inline(always)]
-fn unary<B: Backend>(model: &Model<'_>, layer: &Layer, arena: &mut [u8]) {
-    let (input, output) = (layer.inputs[0], layer.outputs[0]);
+fn unary<B: Backend>(model: &Model<'_>, layer: &Layer, places: &Places, arena: &mut [u8]) {
+    let (input, output) = (places.inputs[0], places.outputs[0]);
     if input.constant || !input.span.is(&output) {
         let spans = [output, Span::EMPTY, Span::EMPTY];
         let Carved { gaps, writes: [y, ..] } = Carved::new(arena, spans);
@@ -96,26 +107,31 @@ impl<'a, E: Typed> Io<'a, E> {
 }
 
 #[inline(always)]
-fn typed<B: Backend + Kernels<E>, E: Typed>(model: &Model<'_>, layer: &Layer, carved: Carved<'_>) {
+fn typed<B: Backend + Kernels<E>, E: Typed>(
+    model: &Model<'_>,
+    layer: &Layer,
+    places: &Places,
+    carved: Carved<'_>,
+) {
     let blob = model.bytes();
     let Carved { gaps, writes: [first, second, scratch] } = carved;
     match layer.op {
         Op::Quantize { scale, zero_point } => {
-            let x = elements(read(&gaps, blob, layer.inputs[0]));
+            let x = elements(read(&gaps, blob, places.inputs[0]));
             // Lengths agree in a checked layer.
             let _ = ops::quantize::quantize(Affine { scale, zero_point }, x, elements_mut(first));
             return;
         }
         Op::Dequantize { scale, zero_point } => {
-            let x = elements(read(&gaps, blob, layer.inputs[0]));
+            let x = elements(read(&gaps, blob, places.inputs[0]));
             let _ = ops::quantize::dequantize(Affine { scale, zero_point }, x, elements_mut(first));
             return;
         }
         _ => {}
     }
-    let x = elements(read(&gaps, blob, layer.inputs[0]));
+    let x = elements(read(&gaps, blob, places.inputs[0]));
     let y = elements_mut(first);
-    let io = Io { blob, gaps, inputs: layer.inputs, x, y, second, scratch };
+    let io = Io { blob, gaps, inputs: places.inputs, x, y, second, scratch };
     match &layer.op {
         Op::Conv2d(..) | Op::DepthwiseConv2d(..) | Op::TransposedConv2d(..) | Op::Dense(..) => {
             linear::<B, E>(&layer.op, io);
@@ -157,7 +173,8 @@ fn typed<B: Backend + Kernels<E>, E: Typed>(model: &Model<'_>, layer: &Layer, ca
             arrange::<E>(model, layer, [copies, copies_at], fill.then_some(filler), io);
         }
         _ => {
-            by_type::<B>(layer, Untyped { blob, gaps: io.gaps, y: bytemuck::cast_slice_mut(io.y) })
+            let y = bytemuck::cast_slice_mut(io.y);
+            by_type::<B>(layer, Untyped { blob, gaps: io.gaps, inputs: io.inputs, y });
         }
     }
 }
@@ -166,14 +183,15 @@ fn typed<B: Backend + Kernels<E>, E: Typed>(model: &Model<'_>, layer: &Layer, ca
 struct Untyped<'a> {
     blob: &'a [u8],
     gaps: [(usize, &'a [u8]); 4],
+    inputs: [Slot; 3],
     y: &'a mut [u8],
 }
 
 /// Operators whose parameters have a type of their own in i8 and f32.
 #[inline(always)]
 fn by_type<B: Backend>(layer: &Layer, io: Untyped<'_>) {
-    let Untyped { blob, gaps, y } = io;
-    let bytes = |i: usize| read(&gaps, blob, layer.inputs[i]);
+    let Untyped { blob, gaps, inputs, y } = io;
+    let bytes = |i: usize| read(&gaps, blob, inputs[i]);
     // Lengths agree in a checked layer, so no `run` below fails.
     match layer.op {
         Op::BinaryI8(broadcast, how) => {

@@ -4,8 +4,8 @@ use core::marker::PhantomData;
 
 use crate::backend::{Backend, Native};
 use crate::error::{ArenaError, FormatError, ShapeError};
-use crate::model::chain::{self, Chain};
-use crate::model::dispatch::dispatch;
+use crate::model::chain::{self, Chain, Entry, KINDS, Kind, Kinds, STEPS};
+use crate::model::dispatch::{dispatch, dispatch_at};
 use crate::model::layer::{DType, Layer, Slot, Span};
 use crate::model::parse::Model;
 use crate::model::route::route;
@@ -169,6 +169,63 @@ const fn layer_or_nothing<B: Backend>(model: &Model<'static>, index: usize) -> L
     Layer::NOTHING
 }
 
+/// The chain that begins with layer `I`.
+struct Chained<M, B, const I: usize>(PhantomData<(M, B)>);
+
+impl<M: StaticModel, B: Backend, const I: usize> Chained<M, B, I> {
+    #[allow(long_running_const_eval, reason = "every band of a chain is looked at")]
+    const KINDS: Kinds = Kinds::of(B::OWNER, &M::MODEL, I);
+
+    /// Its steps, in an array of the next power of two.
+    #[allow(long_running_const_eval, reason = "every band of a chain is looked at")]
+    const ENTRIES: &'static [Entry] = {
+        let kinds = &Self::KINDS;
+        let entries: &'static [Entry] = match kinds.steps {
+            0..=8 => const { &Self::KINDS.entries::<8>(&M::MODEL, I) },
+            9..=16 => const { &Self::KINDS.entries::<16>(&M::MODEL, I) },
+            17..=32 => const { &Self::KINDS.entries::<32>(&M::MODEL, I) },
+            33..=64 => const { &Self::KINDS.entries::<64>(&M::MODEL, I) },
+            65..=128 => const { &Self::KINDS.entries::<128>(&M::MODEL, I) },
+            129..=256 => const { &Self::KINDS.entries::<256>(&M::MODEL, I) },
+            _ => const { &Self::KINDS.entries::<STEPS>(&M::MODEL, I) },
+        };
+        entries.split_at(kinds.steps).0
+    };
+}
+
+/// The steps of a chain whose kinds the compiler knows.
+#[inline(never)]
+fn chained<M: StaticModel, B: Backend, const I: usize>(arena: &mut [u8]) {
+    for entry in const { Chained::<M, B, I>::ENTRIES } {
+        macro_rules! kinds {
+            ($($kind:literal)*) => {
+                match entry.kind {
+                    $($kind => kind::<M, B, I, $kind>(entry, arena),)*
+                    _ => {}
+                }
+            };
+        }
+        kinds!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+    }
+}
+
+/// A step of kind `K`.
+#[inline(always)]
+fn kind<M: StaticModel, B: Backend, const I: usize, const K: usize>(
+    entry: &Entry,
+    arena: &mut [u8],
+) {
+    const { assert!(K < KINDS) };
+    if const { Chained::<M, B, I>::KINDS.has(K) } {
+        // Of a length that the compiler knows, as in `run`.
+        let Some(arena) = arena.get_mut(..M::ARENA_BYTES) else { return };
+        let kind: &'static Kind = const { &Chained::<M, B, I>::KINDS.get(K) };
+        let (moved, to) = kind.moved(entry);
+        chain::shift(arena, moved, to);
+        dispatch_at::<B>(&M::MODEL, &kind.layer, &kind.places(entry), arena);
+    }
+}
+
 #[inline(always)]
 fn step<M: StaticModel, B: Backend, const I: usize>(
     arena: &mut [u8],
@@ -182,10 +239,12 @@ fn step<M: StaticModel, B: Backend, const I: usize>(
         if const { M::MODEL.chain_len(I) == 1 && layer_or_nothing::<B>(&M::MODEL, I).bands.is_whole() }
         {
             dispatch::<B>(&M::MODEL, layer, arena);
+        } else if const { Chained::<M, B, I>::KINDS.steps != 0 } {
+            chained::<M, B, I>(arena);
         } else if const { M::MODEL.chain_len(I) != 0 } {
             let chain: &'static Chain = const { &M::MODEL.routed_chain(B::OWNER, I) };
-            // Rows differ from band to band and are no constants here, so that the compiler
-            // links more operators than the chain has.
+            // Too many kinds of steps: rows are no constants then, so that the compiler links
+            // more operators than the chain has.
             chain::run(&M::MODEL, chain, arena, &mut dispatch::<B>);
         }
         observer.end(I, Tensors { model: M::MODEL, arena });

@@ -221,7 +221,20 @@ pub(crate) struct Layer {
     pub(crate) bands: Bands,
 }
 
+/// Where a layer reads and writes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Places {
+    pub(crate) inputs: [Slot; 3],
+    pub(crate) outputs: [Span; 2],
+    pub(crate) scratch: Span,
+}
+
 impl Layer {
+    /// Its own places.
+    pub(crate) const fn places(&self) -> Places {
+        Places { inputs: self.inputs, outputs: self.outputs, scratch: self.scratch }
+    }
+
     /// A layer that reads and writes nothing.
     pub(crate) const NOTHING: Self = Self {
         op: Op::Arrange { copies: 0, copies_at: 0, fill: false, code: 0, value: 0.0 },

@@ -18,24 +18,6 @@ use crate::view::{View, ViewMut};
 const FORMS: [Form; 6] =
     [Form::Rows, Form::Twice, Form::Segments, Form::Columns, Form::Patch, Form::Double];
 
-/// Hands the phases of a layer that has a packing to `then`.
-#[inline(always)]
-fn with_phases(geometry: &Geometry, then: impl FnOnce(&[Phase])) {
-    match geometry {
-        Geometry::Conv2d(g) => {
-            let (rows, columns) = (&g.window.rows, &g.window.columns);
-            let (rows, columns) = (Line::forward(rows), Line::forward(columns));
-            then(&[Phase { rows, columns, bias: 0 }]);
-        }
-        Geometry::TransposedConv2d(g) => {
-            if let Some((list, count)) = Phase::transposed(&g.window, g.output.c) {
-                then(list.get(..count).unwrap_or(&[]));
-            }
-        }
-        Geometry::Dense(_) => {}
-    }
-}
-
 /// The phases of a layer; `None` for groups, single taps and too many phases.
 const fn phases(geometry: &Geometry) -> Option<([Phase; PHASES], usize)> {
     match geometry {
@@ -209,15 +191,38 @@ macro_rules! forms {
             }
             let Some(&form) = FORMS.get((layer.packing as usize).wrapping_sub(1)) else { return };
             // Of an embedded model phases and plan are constants.
-            with_phases(&layer.geometry, |phases| {
-                let Some(plan) = Plan::folded(form, phases, channels(&layer.geometry), true) else {
-                    return;
-                };
-                let whole = layer.geometry.input().c.is_multiple_of(4);
-                match form {
-                    $(Form::$form => $name(layer, &plan, phases, x, y, scratch, whole),)*
+            match &layer.geometry {
+                Geometry::Conv2d(g) => {
+                    let (rows, columns) = (&g.window.rows, &g.window.columns);
+                    let (rows, columns) = (Line::forward(rows), Line::forward(columns));
+                    formed(layer, form, &[Phase { rows, columns, bias: 0 }], x, y, scratch);
                 }
-            });
+                Geometry::TransposedConv2d(g) => {
+                    if let Some((list, count)) = Phase::transposed(&g.window, g.output.c) {
+                        formed(layer, form, list.get(..count).unwrap_or(&[]), x, y, scratch);
+                    }
+                }
+                Geometry::Dense(_) => {}
+            }
+        }
+
+        // No closure, which a second call would keep from being inlined.
+        #[inline(always)]
+        fn formed(
+            layer: &Packed<'_>,
+            form: Form,
+            phases: &[Phase],
+            x: View<'_, i8>,
+            y: ViewMut<'_, i8>,
+            scratch: &mut [u8],
+        ) {
+            let Some(plan) = Plan::folded(form, phases, channels(&layer.geometry), true) else {
+                return;
+            };
+            let whole = layer.geometry.input().c.is_multiple_of(4);
+            match form {
+                $(Form::$form => $name(layer, &plan, phases, x, y, scratch, whole),)*
+            }
         }
 
         $(
