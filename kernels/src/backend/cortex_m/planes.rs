@@ -225,8 +225,10 @@ impl Planes<'_> {
         let plan = self.plan;
         let zero = i32::from(input.zero_point);
         let sum = (2 * zero) & 0xffff | (2 * zero) << 16;
-        for cell in planes.chunks_exact_mut(SLOTS) {
-            cell.copy_from_slice(&[0, sum, 0, 0]);
+        let (cells, _) = planes.as_chunks_mut::<SLOTS>();
+        // Word by word: a copy of four words would be a call.
+        for [a, b, c, d] in cells {
+            (*a, *b, *c, *d) = (0, sum, 0, 0);
         }
         let blank = padding(blank, input.zero_point);
         let Some(runs) = plan.runs(phase) else { return };

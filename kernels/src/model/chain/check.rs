@@ -1,9 +1,9 @@
 //! What a blob has to fulfil for a chain to run.
 
-use super::{Chain, Step};
+use super::{Chain, Step, Walk};
 use crate::error::{FormatError, ShapeError, tri};
 use crate::model::format::MAX_COUNT;
-use crate::model::layer::Span;
+use crate::model::layer::{Layer, Span};
 use crate::model::parse::Model;
 
 impl Model<'_> {
@@ -18,7 +18,6 @@ impl Model<'_> {
             return Err(bad);
         }
         tri!(self.check_links(index, &chain));
-        let mut unread = [Span::EMPTY; 2];
         loop {
             let (i, step) = match walk.next() {
                 Ok(Some(step)) => step,
@@ -27,9 +26,11 @@ impl Model<'_> {
             };
             tri!(self.check_scratch(index + i, &step.layer));
             tri!(self.check_overlap(index + i, &step.layer));
-            if i == 0 {
-                unread = remaining(&chain, &step);
-            }
+            // The first layer is done with what it read before the next one writes.
+            let unread = match i {
+                0 => remaining(&chain, &step),
+                _ => walk.unread(),
+            };
             tri!(self.check_places(index + i, &step, &unread));
         }
     }
@@ -40,9 +41,7 @@ impl Model<'_> {
         let mut i = 1;
         while i < chain.len {
             let from = self.layer_record(index + i - 1).outputs[0];
-            let other = &chain.layers[i].inputs[1];
-            let alone = other.constant || other.span.len == 0;
-            if self.layer_record(index + i).inputs[0] != from || !alone {
+            if self.layer_record(index + i).inputs[0] != from || !chain.layers[i].reads_one_map() {
                 return Err(FormatError::Operand((index + i) as u16));
             }
             i += 1;
@@ -72,6 +71,27 @@ impl Model<'_> {
             i += 1;
         }
         Ok(())
+    }
+}
+
+impl Layer {
+    /// Whether nothing but the first input is in the arena.
+    pub(super) const fn reads_one_map(&self) -> bool {
+        let other = &self.inputs[1];
+        other.constant || other.span.len == 0
+    }
+}
+
+impl Walk<'_> {
+    /// The input rows of the chain that the steps to come read.
+    pub(super) const fn unread(&self) -> [Span; 2] {
+        let mut ahead = *self;
+        while let Ok(Some((i, step))) = ahead.next() {
+            if i == 0 {
+                return remaining(self.chain, &step);
+            }
+        }
+        [Span::EMPTY; 2]
     }
 }
 

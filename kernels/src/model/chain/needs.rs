@@ -45,20 +45,20 @@ impl Model<'_> {
             return None;
         }
         let mut chain = self.chain(index, len).ok()?;
+        if !chain.layers[1..len].iter().all(Layer::reads_one_map) {
+            return None;
+        }
         chain.layers[len - 1].bands = bands;
         let mut walk = chain.walk()?;
         let mut needs =
             ChainNeeds { kept: [0; CHAIN], scratch: 0, clearance: [0; 2], bands: walk.bands() };
-        let mut unread = [Span::EMPTY; 2];
         while let Some((i, step)) = walk.next().ok()? {
             needs.scratch = needs.scratch.max(scratch::<B>(&step.layer, wanted)?);
             if i + 1 < len {
                 needs.kept[i] = needs.kept[i].max(walk.kept(i));
             }
-            if i == 0 {
-                unread = remaining(&chain, &step);
-            }
             if i + 1 == len {
+                let unread = if i == 0 { remaining(&chain, &step) } else { walk.unread() };
                 needs.add_output(&chain, &step.layer, &unread);
             }
         }
