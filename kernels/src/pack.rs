@@ -23,7 +23,7 @@ use crate::view::{View, ViewMut};
 /// Plain weights.
 pub const PLAIN: u32 = 0;
 /// The largest number of a packing; the others are 1 to this.
-pub const LAST: u32 = 7;
+pub const LAST: u32 = 8;
 
 /// Whether this build runs packed layers.
 pub const fn is_supported() -> bool {

@@ -29,6 +29,7 @@ pub(crate) mod packed;
 mod plan;
 mod planes;
 mod pool2d;
+mod quads;
 mod reduce;
 mod resize2d;
 mod slide;

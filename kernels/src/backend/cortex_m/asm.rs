@@ -27,6 +27,7 @@ mod lanes_asm;
 mod pairs_asm;
 mod patch_asm;
 mod planes_asm;
+mod quads_asm;
 mod reduce_asm;
 mod requantize_asm;
 mod slide_asm;
@@ -39,6 +40,7 @@ pub(super) use lanes_asm::{lanes, pair_up};
 pub(super) use pairs_asm::{pack_rows, two_rows};
 pub(super) use patch_asm::patch;
 pub(super) use planes_asm::{spread, twice};
+pub(super) use quads_asm::{quads, weave};
 pub(super) use reduce_asm::{
     add_into, dot, dot4, max_2x2, max_index_2x2, max_index_into, max_into, sum_cells,
 };

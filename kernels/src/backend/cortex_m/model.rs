@@ -6,6 +6,7 @@ mod lanes;
 mod pairs;
 mod patch;
 mod planes;
+mod quads;
 mod slide;
 mod tables;
 
@@ -14,6 +15,7 @@ pub(super) use lanes::{lanes, pair_up};
 pub(super) use pairs::{pack_rows, two_rows};
 pub(super) use patch::patch;
 pub(super) use planes::{spread, twice};
+pub(super) use quads::{quads, weave};
 pub(super) use slide::slide;
 pub(super) use tables::add_tables;
 

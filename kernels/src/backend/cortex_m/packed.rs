@@ -7,6 +7,7 @@ use super::lanes;
 use super::linear::Input;
 use super::plan::{Form, PHASES, Phase, Plan};
 use super::planes::Planes;
+use super::quads;
 use super::stream;
 use crate::backend::line::Line;
 use crate::epilogue::Requantize;
@@ -39,8 +40,10 @@ const fn channels(geometry: &Geometry) -> [usize; 2] {
 }
 
 /// The packing on lanes, which follows those on planes.
-const LANES: u32 = FORMS.len() as u32 + 1;
-const _: () = assert!(LANES == crate::pack::LAST);
+pub(super) const LANES: u32 = FORMS.len() as u32 + 1;
+/// The packing of [`quads`].
+const QUADS: u32 = LANES + 1;
+const _: () = assert!(QUADS == crate::pack::LAST);
 
 /// The plan of a packing on planes.
 const fn planes(geometry: &Geometry, packing: u32) -> Option<Plan> {
@@ -61,8 +64,22 @@ const fn lanes(geometry: &Geometry) -> Option<lanes::Plan> {
     }
 }
 
+/// The plan of [`QUADS`].
+const fn quads(geometry: &Geometry) -> Option<quads::Plan> {
+    match geometry {
+        Geometry::TransposedConv2d(g) => quads::Plan::transposed(&g.window, channels(geometry)),
+        Geometry::Conv2d(_) | Geometry::Dense(_) => None,
+    }
+}
+
 /// See [`Geometry::words`].
 pub(crate) const fn words(geometry: &Geometry, packing: u32) -> Option<usize> {
+    if packing == QUADS {
+        return match quads(geometry) {
+            Some(plan) => Some(plan.weights()),
+            None => None,
+        };
+    }
     if packing == LANES {
         return match lanes(geometry) {
             Some(plan) => Some(plan.weights()),
@@ -85,6 +102,12 @@ pub(crate) const fn order(geometry: &Geometry, packing: u32) -> u32 {
 
 /// See [`Geometry::scratch`].
 pub(crate) const fn scratch(geometry: &Geometry, packing: u32) -> Option<usize> {
+    if packing == QUADS {
+        return match quads(geometry) {
+            Some(plan) => Some(plan.bytes()),
+            None => None,
+        };
+    }
     if packing == LANES {
         return match lanes(geometry) {
             Some(plan) => Some(plan.bytes()),
@@ -110,10 +133,14 @@ pub(crate) fn choose(
     let lanes = lanes(geometry).filter(served);
     let Some((list, count)) = phases(geometry) else { return lanes.map(|_| LANES) };
     let phases = list.get(..count)?;
+    let quads = quads(geometry).map(|plan| plan.cycles(phases));
     let Some(plan) = Plan::new(phases, channels(geometry), true) else {
-        return lanes.map(|_| LANES);
+        return quads.map(|_| QUADS).or(lanes.map(|_| LANES));
     };
     let rows = phases.first().map_or(0, |phase| phase.rows.outputs);
+    if quads.is_some_and(|quads| quads < plan.cycles(phases) * rows) {
+        return Some(QUADS);
+    }
     let faster = |lanes: &lanes::Plan| lanes.cycles() < plan.cycles(phases) * rows;
     if plan.form != Form::Patch && lanes.as_ref().is_some_and(faster) {
         return Some(LANES);
@@ -165,10 +192,12 @@ pub(crate) fn pack(
     if let (LANES, Some(plan)) = (packing, lanes(geometry)) {
         return plan.pack(data, &finish, out);
     }
-    let (Some(plan), Some((list, count))) = (planes(geometry, packing), phases(geometry)) else {
-        return;
-    };
     let weights = weights(geometry, data);
+    let Some((list, count)) = phases(geometry) else { return };
+    if let (QUADS, Some(plan)) = (packing, quads(geometry)) {
+        return plan.pack(&weights, &list[..count], &finish, out);
+    }
+    let Some(plan) = planes(geometry, packing) else { return };
     for (group, words) in out.chunks_exact_mut(plan.group).enumerate() {
         stream::group(&weights, &finish, &plan, &list[..count], 2 * group, words);
     }
@@ -188,6 +217,9 @@ macro_rules! forms {
             if layer.packing == LANES {
                 let Some(plan) = lanes(&layer.geometry) else { return };
                 return on_lanes(layer, &plan, depth(&layer.geometry), x, y, scratch);
+            }
+            if layer.packing == QUADS {
+                return on_quads(layer, x, y, scratch);
             }
             let Some(&form) = FORMS.get((layer.packing as usize).wrapping_sub(1)) else { return };
             // Of an embedded model phases and plan are constants.
@@ -293,5 +325,26 @@ fn on_lanes(
     let images = x.data().chunks_exact(image);
     for (image, out) in images.zip(y.data_mut().chunks_exact_mut(out)) {
         plan.run(layer.words, &finish, layer.zero_point, image, out, scratch);
+    }
+}
+
+#[inline(never)]
+fn on_quads(layer: &Packed<'_>, x: View<'_, i8>, mut y: ViewMut<'_, i8>, scratch: &mut [u8]) {
+    let Geometry::TransposedConv2d(g) = &layer.geometry else { return };
+    let Some((list, count)) = Phase::transposed(&g.window, g.output.c) else { return };
+    let phases = list.get(..count).unwrap_or(&[]);
+    let Some(plan) = quads::Plan::new(phases, channels(&layer.geometry)) else { return };
+    let (_, scratch, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);
+    let (input, output) = (x.shape(), y.shape());
+    let on_quads = quads::Layer {
+        plan: &plan,
+        phases,
+        weights: layer.words,
+        finish: Finish::new(&layer.epilogue, depth(&layer.geometry)),
+        width: output.w,
+    };
+    for (image, out) in images(x, &mut y, [input, output]) {
+        let input = Input { image, channels: input.c, zero_point: layer.zero_point };
+        on_quads.run(&input, out, scratch);
     }
 }

@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 mod maps;
 
-use super::CortexM;
+use super::{CortexM, packed};
 use crate::backend::{Backend, Kernels, Scalar};
 use crate::epilogue::Requantize;
 use crate::error::ShapeError;
@@ -189,7 +189,7 @@ fn packings(
         let mut words = vec![0; count];
         match geometry.pack(packing, weights, &end, &mut words) {
             // The lanes do not hold every weight.
-            Err(ShapeError::Range) if packing == pack::LAST => continue,
+            Err(ShapeError::Range) if packing == packed::LANES => continue,
             result => result.unwrap(),
         }
         let op = Packed::new(geometry, packing, &words, zero_point, end).unwrap();

@@ -1,0 +1,426 @@
+//! Transposed convolutions on the tile of two pixels × four channels.
+//!
+//! The stride phases of a kernel of up to twice the stride see at most 2 × 2 cells. Two rows
+//! of outputs of a phase run at once; of the three rows `r0 r1 r2` under them a phase with two
+//! taps down takes three products instead of four, Winograd's F(2, 2):
+//!
+//! ```text
+//! m = r1·(g0 + g1)      y0 = m + (r0 − r1)·g0      y1 = m + (r2 − r1)·g1
+//! ```
+//!
+//! Of every two outputs of a row the three cells under them lie side by side, pair by pair, in
+//! four *slots*: the outer row that phases with one tap down read, `r1`, `r0 − r1`, `r2 − r1`.
+
+use super::copy_codes;
+use super::epilogue::Finish;
+use super::expand::Weights;
+use super::insn;
+use super::linear::Input;
+use super::plan::Phase;
+use crate::window::Window;
+
+/// Channels of a group.
+pub(super) const CHANNELS: usize = 4;
+/// Pixels of a tile, and cells under it.
+pub(super) const PIXELS: usize = 2;
+pub(super) const CELLS: usize = 3;
+/// Slots of a tile.
+pub(super) const SLOTS: usize = 4;
+/// Words before the weights of a group: mantissa, offset and right shift of each channel, then
+/// their doubled biases.
+pub(super) const HEAD: usize = 4 * CHANNELS;
+/// Passes per turn of a run.
+#[cfg_attr(not(arm_dsp), expect(dead_code, reason = "the shape of the code in `asm.rs`"))]
+pub(super) const UNROLL: usize = 8;
+/// Rows of inputs that are kept.
+const ROWS: usize = 3;
+
+/// The tiles of one or two rows of a phase, all groups.
+pub(super) struct Quads<'a> {
+    /// Tiles of [`SLOTS`] slots of `pairs` times [`CELLS`] words.
+    pub(super) x: &'a [i32],
+    pub(super) pairs: usize,
+    /// First words of the runs in a tile: of the first, and where it is `!down` of the second row.
+    pub(super) starts: [usize; 2],
+    /// Groups of [`HEAD`] words and the weights: per pair the taps across, a word of each channel.
+    pub(super) weights: &'a [i32],
+    pub(super) groups: usize,
+    /// Two taps across instead of one, and two down: three runs, one behind the other.
+    pub(super) across: bool,
+    pub(super) down: bool,
+    /// Channel `c` of pixel `p` goes to `out[p · step + c]`, and `second` further in the second row.
+    pub(super) out: &'a mut [i8],
+    pub(super) count: usize,
+    pub(super) step: usize,
+    pub(super) second: Option<usize>,
+    /// Whether the lowest code is the zero point.
+    pub(super) relu: bool,
+}
+
+impl Quads<'_> {
+    /// Words of a tile.
+    pub(super) const fn tile(&self) -> usize {
+        SLOTS * CELLS * self.pairs
+    }
+
+    /// Words of a run of weights.
+    pub(super) const fn run(&self) -> usize {
+        CHANNELS * self.pairs * (1 + self.across as usize)
+    }
+
+    /// Words of a group.
+    pub(super) const fn group(&self) -> usize {
+        HEAD + self.run() * if self.down { 3 } else { 1 }
+    }
+
+    /// Whether all that is read and written lies in its slice.
+    pub(super) const fn fits(&self) -> bool {
+        if self.pairs == 0 || self.groups == 0 || self.count == 0 {
+            return false;
+        }
+        let [first, second] = self.starts;
+        let slot = CELLS * self.pairs;
+        let last = if self.down {
+            first + 2 * slot
+        } else if second > first {
+            second
+        } else {
+            first
+        };
+        let reach = last + slot - if self.across { 0 } else { 1 };
+        let tiles = self.count.div_ceil(PIXELS);
+        let row = match self.second {
+            Some(second) => second,
+            None => 0,
+        };
+        reach <= self.tile()
+            && self.x.len() >= tiles * self.tile()
+            && self.weights.len() >= self.groups * self.group()
+            && self.out.len() >= row + (self.count - 1) * self.step + self.groups * CHANNELS
+    }
+}
+
+/// A layer on these tiles; everything follows from its shape.
+#[derive(Clone, Copy)]
+pub(super) struct Plan {
+    inputs: usize,
+    outputs: usize,
+    /// Pairs of a cell.
+    pairs: usize,
+    /// First row and column that a phase reads.
+    start: [isize; 2],
+    /// Where rows of a single tap begin.
+    above: usize,
+    tiles: usize,
+    /// Words of weights, all phases.
+    words: usize,
+}
+
+impl Plan {
+    /// `None` where a phase sees more than 2 × 2 cells, or phases of one row down other rows.
+    pub(super) const fn new(phases: &[Phase], [inputs, outputs]: [usize; 2]) -> Option<Self> {
+        let [first, ..] = phases else { return None };
+        let mut plan = Self {
+            inputs,
+            outputs,
+            pairs: 2 * inputs.div_ceil(4),
+            start: [first.rows.start, first.columns.start],
+            above: 0,
+            tiles: 0,
+            words: 0,
+        };
+        let mut i = 0;
+        while i < phases.len() {
+            let Phase { rows, columns, .. } = &phases[i];
+            if rows.start < plan.start[0] {
+                plan.start[0] = rows.start;
+            }
+            if columns.start < plan.start[1] {
+                plan.start[1] = columns.start;
+            }
+            i += 1;
+        }
+        let (mut i, mut single) = (0, false);
+        while i < phases.len() {
+            let Phase { rows, columns, .. } = &phases[i];
+            let [above, before] = plan.corner(&phases[i]);
+            if rows.taps + above > 2 || columns.taps + before > 2 {
+                return None;
+            }
+            if rows.taps == 1 {
+                if single && above != plan.above {
+                    return None;
+                }
+                (plan.above, single) = (above, true);
+            }
+            let tiles = columns.outputs.div_ceil(PIXELS);
+            if tiles > plan.tiles {
+                plan.tiles = tiles;
+            }
+            plan.words += plan.groups() * plan.group(&phases[i]);
+            i += 1;
+        }
+        Some(plan)
+    }
+
+    /// The same for a window over so many channels.
+    pub(super) const fn transposed(window: &Window, channels: [usize; 2]) -> Option<Self> {
+        let Some((list, count)) = Phase::transposed(window, channels[1]) else { return None };
+        let (phases, _) = list.split_at(count);
+        Self::new(phases, channels)
+    }
+
+    const fn groups(&self) -> usize {
+        self.outputs.div_ceil(CHANNELS)
+    }
+
+    /// Rows and columns before the first that a phase reads.
+    const fn corner(&self, phase: &Phase) -> [usize; 2] {
+        let [row, column] = self.start;
+        [(phase.rows.start - row) as usize, (phase.columns.start - column) as usize]
+    }
+
+    /// Words of a group of a phase.
+    const fn group(&self, phase: &Phase) -> usize {
+        let runs = if phase.rows.taps == 2 { 3 } else { 1 };
+        HEAD + runs * phase.columns.taps * self.pairs * CHANNELS
+    }
+
+    /// Words of weights.
+    pub(super) const fn weights(&self) -> usize {
+        self.words
+    }
+
+    /// Words of a cell, of a row of cells, of the tiles and of codes that do not exist.
+    const fn parts(&self) -> [usize; 4] {
+        let cell = self.inputs.div_ceil(4);
+        let row = (PIXELS * self.tiles + 1).saturating_mul(cell);
+        let tiles = (SLOTS * CELLS * self.pairs).saturating_mul(self.tiles);
+        let spare = if self.outputs.is_multiple_of(CHANNELS) { 0 } else { 2 * PIXELS * self.tiles };
+        [cell, row, tiles, spare]
+    }
+
+    /// Bytes of scratch.
+    pub(super) const fn bytes(&self) -> usize {
+        let [_, row, tiles, spare] = self.parts();
+        row.saturating_mul(ROWS).saturating_add(tiles).saturating_add(spare).saturating_mul(4)
+    }
+
+    /// Roughly the cycles of an image.
+    pub(super) fn cycles(&self, phases: &[Phase]) -> usize {
+        let mut cycles = 0;
+        for Phase { rows, columns, .. } in phases {
+            let pass = if columns.taps == 2 { 31 } else { 16 };
+            let runs = if rows.taps == 2 { 3 } else { 2 };
+            let tile = 215 + runs * (9 + pass * self.pairs);
+            let tiles = columns.outputs.div_ceil(PIXELS) * self.groups();
+            cycles += rows.outputs.div_ceil(2) * (tiles * tile + 400);
+        }
+        let most = phases.iter().map(|phase| phase.rows.outputs).max().unwrap_or(0);
+        cycles + most.div_ceil(2) * self.tiles * self.pairs * 45
+    }
+
+    /// Weights `[output][ky][kx][input]` in the order of the groups, phase by phase; `out` has
+    /// [`Self::weights`].
+    pub(super) fn pack(
+        &self,
+        weights: &Weights<'_>,
+        phases: &[Phase],
+        finish: &Finish<'_>,
+        out: &mut [i32],
+    ) {
+        let mut rest = out;
+        for phase in phases {
+            for group in 0..self.groups() {
+                let Some((words, more)) = rest.split_at_mut_checked(self.group(phase)) else {
+                    return;
+                };
+                rest = more;
+                self.pack_group(weights, phase, finish, group * CHANNELS, words);
+            }
+        }
+    }
+
+    fn pack_group(
+        &self,
+        weights: &Weights<'_>,
+        phase: &Phase,
+        finish: &Finish<'_>,
+        first: usize,
+        words: &mut [i32],
+    ) {
+        let (head, words) = words.split_at_mut(HEAD);
+        let (ends, biases) = head.split_at_mut(3 * CHANNELS);
+        let ends = ends.chunks_exact_mut(3);
+        for (output, (end, bias)) in (first..).zip(ends.zip(biases)) {
+            let exists = output < self.outputs;
+            let [doubled, by @ ..] =
+                if exists { finish.head(output, phase.bias) } else { [0, 0, 0, 1] };
+            end.copy_from_slice(&by);
+            *bias = doubled;
+        }
+        let (rows, columns) = (&phase.rows, &phase.columns);
+        let taps = columns.taps;
+        let run = taps * self.pairs * CHANNELS;
+        for (at, word) in words.iter_mut().enumerate() {
+            let (place, output) = (at % run / CHANNELS, first + at % CHANNELS);
+            let (pair, kx) = (place / taps, place % taps);
+            let tap = |ky: usize, input: usize| {
+                if rows.empty || columns.empty || input >= self.inputs {
+                    return 0;
+                }
+                let tap = [rows.weight_of(ky), columns.weight_of(kx)];
+                let run = weights.run(output, tap, self.inputs);
+                run.get(input).map_or(0, |&weight| 2 * i32::from(weight))
+            };
+            let lane = |input: usize| match (rows.taps, at / run) {
+                (2, 0) => tap(0, input) + tap(1, input),
+                (2, 2) => tap(1, input),
+                _ => tap(0, input),
+            };
+            let input = pair / 2 * 4 + pair % 2;
+            *word = lane(input) & 0xffff | lane(input + 2) << 16;
+        }
+    }
+}
+
+/// A layer whose weights the host has brought into order.
+pub(super) struct Layer<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) phases: &'a [Phase],
+    pub(super) weights: &'a [i32],
+    pub(super) finish: Finish<'a>,
+    /// Cells of an output row.
+    pub(super) width: usize,
+}
+
+impl Layer<'_> {
+    /// One image to `y`; `scratch` has [`Plan::bytes`].
+    pub(super) fn run(&self, input: &Input<'_>, y: &mut [i8], scratch: &mut [i32]) {
+        let (plan, phases) = (self.plan, self.phases);
+        let [_, row, tiles, spare] = plan.parts();
+        let Some((rows, rest)) = scratch.split_at_mut_checked(ROWS * row) else { return };
+        let Some((x, rest)) = rest.split_at_mut_checked(tiles) else { return };
+        let Some(spare) = rest.get_mut(..spare) else { return };
+        super::fill_words(rows, i32::from_ne_bytes([input.zero_point as u8; 4]));
+        let most = phases.iter().map(|phase| phase.rows.outputs).max().unwrap_or(0);
+        let mut next = 0;
+        for oy in (0..most).step_by(2) {
+            for v in next.max(oy)..oy + ROWS {
+                let row = rows.get_mut(v % ROWS * row..).unwrap_or(&mut []);
+                self.copy(input, v, bytemuck::cast_slice_mut(row));
+            }
+            next = oy + ROWS;
+            let at = |down: usize| rows.get((oy + down) % ROWS * row..).unwrap_or(&[]);
+            let sources = [at(2 * plan.above), at(0), at(1), at(2)];
+            insn::weave(sources, plan.pairs / 2, plan.tiles, x);
+            let mut rest = self.weights;
+            for phase in phases {
+                let words = plan.groups() * plan.group(phase);
+                let Some((weights, more)) = rest.split_at_checked(words) else { return };
+                rest = more;
+                if oy < phase.rows.outputs {
+                    self.rows(phase, weights, x, oy, y, spare);
+                }
+            }
+        }
+        self.finish.end(y);
+    }
+
+    /// Input row `v` into a row between padding.
+    fn copy(&self, input: &Input<'_>, v: usize, row: &mut [i8]) {
+        let plan = self.plan;
+        let [cell, len, ..] = plan.parts();
+        let Some(row) = row.get_mut(..4 * len) else { return };
+        let cells = PIXELS * plan.tiles + 1;
+        let columns = self.phases.first().map_or(0, |phase| phase.columns.input);
+        let source = usize::try_from(plan.start[0] + v as isize).ok().and_then(|iy| {
+            input.image.get(iy * columns * plan.inputs..(iy + 1) * columns * plan.inputs)
+        });
+        let before = plan.start[1].min(0).unsigned_abs().min(cells);
+        let skip = (plan.start[1].max(0) as usize).min(columns);
+        let inside = (columns - skip).min(cells - before);
+        let Some(row) = row.get_mut(4 * cell * before..4 * cell * (before + inside)) else {
+            return;
+        };
+        let Some(source) = source.and_then(|source| source.get(skip * plan.inputs..)) else {
+            for code in row {
+                *code = input.zero_point;
+            }
+            return;
+        };
+        if plan.inputs.is_multiple_of(4) {
+            return copy_codes(row, source);
+        }
+        let cells = row.chunks_exact_mut(4 * cell);
+        for (cell, source) in cells.zip(source.chunks_exact(plan.inputs)) {
+            for (code, &source) in cell.iter_mut().zip(source) {
+                *code = source;
+            }
+        }
+    }
+
+    /// Output rows `oy` and, where there is one, `oy + 1` of a phase.
+    fn rows(
+        &self,
+        phase: &Phase,
+        weights: &[i32],
+        x: &[i32],
+        oy: usize,
+        y: &mut [i8],
+        spare: &mut [i32],
+    ) {
+        let plan = self.plan;
+        let (rows, columns) = (&phase.rows, &phase.columns);
+        let [_, before] = plan.corner(phase);
+        let slot = CELLS * plan.pairs;
+        let down = rows.taps == 2;
+        let (first, other) = if down || plan.above == 1 { (slot, 0) } else { (0, slot) };
+        let (groups, rest) = (plan.outputs / CHANNELS, plan.outputs % CHANNELS);
+        let cell = (rows.first + oy * rows.every) * self.width + columns.first;
+        let Some(out) = y.get_mut(cell * plan.outputs..) else { return };
+        let two = oy + 1 < rows.outputs;
+        let second = rows.every * self.width * plan.outputs;
+        let mut quads = Quads {
+            x,
+            pairs: plan.pairs,
+            starts: [first + before, other + before],
+            weights,
+            groups,
+            across: columns.taps == 2,
+            down,
+            out,
+            count: columns.outputs,
+            step: columns.every * plan.outputs,
+            second: two.then_some(second),
+            relu: self.finish.relu(),
+        };
+        insn::quads(&mut quads);
+        if rest == 0 {
+            return;
+        }
+        // A group that is not whole ends elsewhere first.
+        let row = CHANNELS * columns.outputs;
+        let codes: &mut [i8] = bytemuck::cast_slice_mut(spare);
+        let Some(weights) = weights.get(groups * plan.group(phase)..) else { return };
+        insn::quads(&mut Quads {
+            weights,
+            groups: 1,
+            out: codes,
+            step: CHANNELS,
+            second: two.then_some(row),
+            ..quads
+        });
+        for (codes, at) in codes.chunks_exact(row).zip([0, second]).take(1 + usize::from(two)) {
+            let Some(out) = y.get_mut(cell * plan.outputs + at + groups * CHANNELS..) else {
+                return;
+            };
+            let pixels = out.chunks_mut(columns.every * plan.outputs);
+            for (out, codes) in pixels.zip(codes.chunks_exact(CHANNELS)) {
+                for (out, &code) in out.iter_mut().zip(&codes[..rest]) {
+                    *out = code;
+                }
+            }
+        }
+    }
+}
