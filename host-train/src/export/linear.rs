@@ -165,7 +165,8 @@ impl<'g> Lowering<'g> {
         layer.kind = fused.kind();
         if let Some(packed) = packed {
             layer.packing = packed.packing;
-            layer.kind += ", packed";
+            let winograd = packed.packing == microconv::pack::WINOGRAD;
+            layer.kind += if winograd { ", Winograd" } else { ", packed" };
         }
         Ok(())
     }

@@ -37,6 +37,7 @@ mod stream;
 mod tile;
 mod transposed_conv2d;
 mod window;
+mod winograd;
 
 #[cfg(test)]
 mod tests;

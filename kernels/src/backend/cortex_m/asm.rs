@@ -21,6 +21,33 @@ macro_rules! cpu {
     };
 }
 
+/// Two ways from a doubled sum to a code, with mantissa, offset and right shift in r8, r9 and r10:
+/// `microconv_code`, and `microconv_relu` where the lowest code is the zero point.
+macro_rules! requantize_macros {
+    () => {
+        ".macro microconv_code x
+        smmulr \\x, \\x, r8
+        add \\x, \\x, \\x, asr #31
+        asrs \\x, \\x, r10
+        adc \\x, \\x, r9
+        ssat \\x, #8, \\x
+        .endm
+        .macro microconv_relu x
+        smmlar \\x, \\x, r8, r9
+        asr \\x, \\x, r10
+        ssat \\x, #8, \\x
+        .endm"
+    };
+}
+
+/// The end of [`requantize_macros`].
+macro_rules! purge_requantize_macros {
+    () => {
+        ".purgem microconv_code
+        .purgem microconv_relu"
+    };
+}
+
 mod arrange_asm;
 mod fused_asm;
 mod lanes_asm;
@@ -33,6 +60,7 @@ mod requantize_asm;
 mod slide_asm;
 mod tables_asm;
 mod tile_asm;
+mod winograd_asm;
 
 pub(super) use arrange_asm::{gather, interleave, widen, widen_split};
 pub(super) use fused_asm::{pool_3x3, upsampled_row};
@@ -48,3 +76,4 @@ pub(super) use requantize_asm::{add_halves, requantize, requantize_pixels, requa
 pub(super) use slide_asm::slide;
 pub(super) use tables_asm::add_tables;
 pub(super) use tile_asm::{depthwise_tile, few, tile};
+pub(super) use winograd_asm::{products, two_tiles};

@@ -9,6 +9,7 @@ mod planes;
 mod quads;
 mod slide;
 mod tables;
+mod winograd;
 
 pub(super) use fused::{pool_3x3, upsampled_row};
 pub(super) use lanes::{lanes, pair_up};
@@ -18,6 +19,7 @@ pub(super) use planes::{spread, twice};
 pub(super) use quads::{quads, weave};
 pub(super) use slide::slide;
 pub(super) use tables::add_tables;
+pub(super) use winograd::{products, two_tiles};
 
 use super::elementwise::AddHalves;
 use super::tile::{Descriptor, PIXELS, SUMS, Segments};

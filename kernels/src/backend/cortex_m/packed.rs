@@ -9,10 +9,11 @@ use super::plan::{Form, PHASES, Phase, Plan};
 use super::planes::Planes;
 use super::quads;
 use super::stream;
+use super::winograd;
 use crate::backend::line::Line;
 use crate::epilogue::Requantize;
 use crate::ops;
-use crate::pack::{Geometry, Packed};
+use crate::pack::{Geometry, Packed, WINOGRAD};
 use crate::view::{View, ViewMut};
 
 /// Forms by their number, from 1 on.
@@ -43,7 +44,7 @@ const fn channels(geometry: &Geometry) -> [usize; 2] {
 pub(super) const LANES: u32 = FORMS.len() as u32 + 1;
 /// The packing of [`quads`].
 const QUADS: u32 = LANES + 1;
-const _: () = assert!(QUADS == crate::pack::LAST);
+const _: () = assert!(QUADS + 1 == WINOGRAD);
 
 /// The plan of a packing on planes.
 const fn planes(geometry: &Geometry, packing: u32) -> Option<Plan> {
@@ -72,10 +73,24 @@ const fn quads(geometry: &Geometry) -> Option<quads::Plan> {
     }
 }
 
+/// The plan by Winograd's transforms of both axes.
+const fn winograd(geometry: &Geometry) -> Option<winograd::Plan> {
+    match geometry {
+        Geometry::Conv2d(g) => winograd::Plan::new(g),
+        _ => None,
+    }
+}
+
 /// See [`Geometry::words`].
 pub(crate) const fn words(geometry: &Geometry, packing: u32) -> Option<usize> {
     if packing == QUADS {
         return match quads(geometry) {
+            Some(plan) => Some(plan.weights()),
+            None => None,
+        };
+    }
+    if packing == WINOGRAD {
+        return match winograd(geometry) {
             Some(plan) => Some(plan.weights()),
             None => None,
         };
@@ -108,6 +123,12 @@ pub(crate) const fn scratch(geometry: &Geometry, packing: u32) -> Option<usize> 
             None => None,
         };
     }
+    if packing == WINOGRAD {
+        return match winograd(geometry) {
+            Some(plan) => Some(plan.bytes()),
+            None => None,
+        };
+    }
     if packing == LANES {
         return match lanes(geometry) {
             Some(plan) => Some(plan.bytes()),
@@ -129,24 +150,36 @@ pub(crate) fn choose(
     if !Finish::new(epilogue, depth(geometry)).short {
         return None;
     }
+    let (packing, cycles) = fastest(geometry, weights, epilogue)?;
+    let holds = |plan: &winograd::Plan| plan.holds(epilogue);
+    match winograd(geometry).filter(holds) {
+        // It takes more flash than any other: a twentieth of the time is worth that.
+        Some(plan) if plan.cycles() < cycles - cycles / 20 => Some(WINOGRAD),
+        _ => Some(packing),
+    }
+}
+
+/// The fastest packing but Winograd's, and roughly the cycles of an image.
+fn fastest(geometry: &Geometry, weights: &[i8], epilogue: &Requantize<'_>) -> Option<(u32, usize)> {
     let served = |plan: &lanes::Plan| plan.pays() && plan.holds(weights, epilogue);
-    let lanes = lanes(geometry).filter(served);
-    let Some((list, count)) = phases(geometry) else { return lanes.map(|_| LANES) };
+    let on_lanes = lanes(geometry).filter(served).map(|plan| (LANES, plan.cycles()));
+    let Some((list, count)) = phases(geometry) else { return on_lanes };
     let phases = list.get(..count)?;
-    let quads = quads(geometry).map(|plan| plan.cycles(phases));
+    let on_quads = quads(geometry).map(|plan| (QUADS, plan.cycles(phases)));
     let Some(plan) = Plan::new(phases, channels(geometry), true) else {
-        return quads.map(|_| QUADS).or(lanes.map(|_| LANES));
+        return on_quads.or(on_lanes);
     };
     let rows = phases.first().map_or(0, |phase| phase.rows.outputs);
-    if quads.is_some_and(|quads| quads < plan.cycles(phases) * rows) {
-        return Some(QUADS);
+    let cycles = plan.cycles(phases) * rows;
+    if let Some(quads) = on_quads.filter(|&(_, quads)| quads < cycles) {
+        return Some(quads);
     }
-    let faster = |lanes: &lanes::Plan| lanes.cycles() < plan.cycles(phases) * rows;
-    if plan.form != Form::Patch && lanes.as_ref().is_some_and(faster) {
-        return Some(LANES);
+    let faster = |&(_, lanes): &(u32, usize)| plan.form != Form::Patch && lanes < cycles;
+    if let Some(lanes) = on_lanes.filter(faster) {
+        return Some(lanes);
     }
     let form = FORMS.iter().position(|&form| form == plan.form)?;
-    Some(form as u32 + 1)
+    Some((form as u32 + 1, cycles))
 }
 
 /// Whether `packing` can hold these weights.
@@ -156,7 +189,11 @@ pub(crate) fn holds(
     weights: &[i8],
     epilogue: &Requantize<'_>,
 ) -> bool {
-    packing != LANES || lanes(geometry).is_some_and(|plan| plan.holds(weights, epilogue))
+    match packing {
+        LANES => lanes(geometry).is_some_and(|plan| plan.holds(weights, epilogue)),
+        WINOGRAD => winograd(geometry).is_some_and(|plan| plan.holds(epilogue)),
+        _ => true,
+    }
 }
 
 /// Products of a sum, at most.
@@ -192,6 +229,9 @@ pub(crate) fn pack(
     if let (LANES, Some(plan)) = (packing, lanes(geometry)) {
         return plan.pack(data, &finish, out);
     }
+    if let (WINOGRAD, Some(plan)) = (packing, winograd(geometry)) {
+        return plan.pack(data, &finish, out);
+    }
     let weights = weights(geometry, data);
     let Some((list, count)) = phases(geometry) else { return };
     if let (QUADS, Some(plan)) = (packing, quads(geometry)) {
@@ -220,6 +260,10 @@ macro_rules! forms {
             }
             if layer.packing == QUADS {
                 return on_quads(layer, x, y, scratch);
+            }
+            if layer.packing == WINOGRAD {
+                let Some(plan) = winograd(&layer.geometry) else { return };
+                return by_winograd(layer, &plan, depth(&layer.geometry), x, y, scratch);
             }
             let Some(&form) = FORMS.get((layer.packing as usize).wrapping_sub(1)) else { return };
             // Of an embedded model phases and plan are constants.
@@ -346,5 +390,23 @@ fn on_quads(layer: &Packed<'_>, x: View<'_, i8>, mut y: ViewMut<'_, i8>, scratch
     for (image, out) in images(x, &mut y, [input, output]) {
         let input = Input { image, channels: input.c, zero_point: layer.zero_point };
         on_quads.run(&input, out, scratch);
+    }
+}
+
+#[inline(never)]
+fn by_winograd(
+    layer: &Packed<'_>,
+    plan: &winograd::Plan,
+    depth: usize,
+    x: View<'_, i8>,
+    mut y: ViewMut<'_, i8>,
+    scratch: &mut [u8],
+) {
+    let (_, scratch, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);
+    let finish = Finish::new(&layer.epilogue, depth);
+    let (image, out) = plan.image();
+    let images = x.data().chunks_exact(image);
+    for (image, out) in images.zip(y.data_mut().chunks_exact_mut(out)) {
+        plan.run(layer.words, &finish, layer.zero_point, image, out, scratch);
     }
 }

@@ -172,6 +172,43 @@ fn convolutions() {
     }
 }
 
+/// Both axes by Winograd: any border, tiles that reach beyond the map, weights and codes at
+/// their ends.
+#[test]
+fn winograd() {
+    let mut packed = 0;
+    for seed in 0..CASES / 10 {
+        let mut random = Random::new(seed + 77);
+        let mut side = || [random.range(0, 2), random.range(0, 2)];
+        let padding = Padding::Explicit([side(), side()]);
+        let window = Window2d::new(3, 3).padding(padding);
+        let Ok(window) = window.over(random.range(1, 9), random.range(1, 13)) else { continue };
+        let (inputs, outputs) = (16 * random.range(1, 3), 4 * random.range(1, 4));
+        let g = Conv2dGeometry::new(window, random.range(1, 2), inputs, outputs, 1).unwrap();
+        let mut weights = random.codes(g.weights());
+        let mut x = random.codes(g.input.count());
+        if random.range(0, 3) == 0 {
+            x.fill(-128);
+            weights.fill([-128, 127][random.range(0, 1)]);
+        }
+        let end = random.end(outputs, outputs);
+        let zero = random.next() as i8;
+        let op = Conv2d::<i8>::new(g, &weights, zero, end.requantize()).unwrap();
+        let geometry = Geometry::Conv2d(g);
+        let mut words = vec![0; geometry.words(pack::WINOGRAD).unwrap()];
+        let holds = geometry.pack(pack::WINOGRAD, &weights, &end.requantize(), &mut words).is_ok();
+        packed += usize::from(holds && geometry.choose(&weights, &end.requantize()).is_some());
+        packings(geometry, &weights, &x, zero, end.requantize(), || {
+            let bytes = <Scalar as Kernels<i8>>::conv2d_scratch(&g);
+            guarded(g.output.count(), bytes, |y, scratch| {
+                let (x, y) = (View::new(g.input, &x).unwrap(), ViewMut::new(g.output, y).unwrap());
+                op.run_on::<Scalar>(x, y, scratch).unwrap();
+            })
+        });
+    }
+    assert!(packed > CASES as usize / 40, "{packed} layers were packed");
+}
+
 /// Every packing that serves the layer beside the plain weights on the portable backend.
 fn packings(
     geometry: Geometry,
@@ -188,8 +225,10 @@ fn packings(
         let Some(count) = geometry.words(packing) else { continue };
         let mut words = vec![0; count];
         match geometry.pack(packing, weights, &end, &mut words) {
-            // The lanes do not hold every weight.
-            Err(ShapeError::Range) if packing == packed::LANES => continue,
+            // The lanes do not hold every weight, Winograd's sums not every bias.
+            Err(ShapeError::Range) if [packed::LANES, pack::WINOGRAD].contains(&packing) => {
+                continue;
+            }
             result => result.unwrap(),
         }
         let op = Packed::new(geometry, packing, &words, zero_point, end).unwrap();

@@ -43,6 +43,91 @@ pub(in crate::backend::cortex_m) fn lanes(lanes: &mut Lanes<'_>) {
     unsafe { run(words.as_ptr()) }
 }
 
+/// The sums of the high channels apart from those of the low ones, all doubled.
+macro_rules! halves {
+    () => {
+        "subs r1, r1, r0
+        subs r3, r3, r2
+        subs r5, r5, r4
+        subs r7, r7, r6
+        lsls r0, r0, #1
+        lsls r2, r2, #1
+        lsls r4, r4, #1
+        lsls r6, r6, #1
+        asrs r1, r1, #7
+        asrs r3, r3, #7
+        asrs r5, r5, #7
+        asrs r7, r7, #7"
+    };
+}
+
+/// The frame, as [`lanes_2x4`] has it; lr weights.
+macro_rules! begin {
+    () => {
+        "push {{r4-r11, lr}}
+        sub sp, sp, #48
+        ldmia r0!, {{r1-r7}}
+        adr.w r8, 4f
+        add r3, r3, r8
+        adr.w r8, 6f
+        adr.w r9, 7f
+        cmp r7, #0
+        it ne
+        movne r8, r9
+        add r7, r8, #1
+        mov r8, sp
+        stmia r8!, {{r1-r7}}
+        ldmia r0, {{r1-r5}}
+        stmia r8, {{r1-r5}}
+        mov lr, r2"
+    };
+}
+
+/// The end of the passes at label 4, the codes, and the ends of a group (label 2 begins one) and of
+/// a tile, which leave the function.
+macro_rules! end {
+    () => {
+        "ldr r8, [sp, #4]
+        cmp r12, r8
+        bne.w 4b
+        ldr r12, [sp, #12]
+        ldr r11, [sp, #44]
+        ldr r9, [sp, #24]
+        add r11, r11, r12
+        bx r9
+        .p2align 2
+        6:
+        microconv_codes microconv_code
+        b 8f
+        .p2align 2
+        7:
+        microconv_codes microconv_relu
+        8:
+        ldr r8, [sp, #16]
+        subs r8, r8, #1
+        str r12, [sp, #12]
+        str r8, [sp, #16]
+        bne.w 2b
+        ldr r8, [sp, #20]
+        ldr r9, [sp, #28]
+        ldr r10, [sp, #40]
+        ldr r11, [sp, #4]
+        ldr r7, [sp, #36]
+        ldr lr, [sp, #32]
+        add r12, r12, r10
+        str r12, [sp, #12]
+        str r9, [sp, #16]
+        str r11, [sp, #0]
+        add r11, r11, r7
+        str r11, [sp, #4]
+        subs r8, r8, #1
+        str r8, [sp, #20]
+        bne.w 2b
+        add sp, sp, #48
+        pop {{r4-r11, pc}}"
+    };
+}
+
 /// r0–r3 sums of the first pixel, low and raw of each two channels, r4–r7 of the second,
 /// r8 and r9 inputs, r10 and r11 weights, r12 window, lr weights.
 /// On the stack, in bytes: 0 window, 4 its end, 8 entry, 12 outputs, 16 groups left, 20 tiles
@@ -55,32 +140,10 @@ pub(in crate::backend::cortex_m) fn lanes(lanes: &mut Lanes<'_>) {
 unsafe extern "C" fn lanes_2x4(words: *const usize) {
     naked_asm!(
         cpu!(),
-        ".macro microconv_code x",
-        "smmulr \\x, \\x, r8",
-        "add \\x, \\x, \\x, asr #31",
-        "asrs \\x, \\x, r10",
-        "adc \\x, \\x, r9",
-        "ssat \\x, #8, \\x",
-        ".endm",
-        ".macro microconv_relu x",
-        "smmlar \\x, \\x, r8, r9",
-        "asr \\x, \\x, r10",
-        "ssat \\x, #8, \\x",
-        ".endm",
+        requantize_macros!(),
         // The codes of all channels; their parameters follow the weights.
         ".macro microconv_codes what",
-        "subs r1, r1, r0",
-        "subs r3, r3, r2",
-        "subs r5, r5, r4",
-        "subs r7, r7, r6",
-        "lsls r0, r0, #1",
-        "lsls r2, r2, #1",
-        "lsls r4, r4, #1",
-        "lsls r6, r6, #1",
-        "asrs r1, r1, #7",
-        "asrs r3, r3, #7",
-        "asrs r5, r5, #7",
-        "asrs r7, r7, #7",
+        halves!(),
         "ldmia lr!, {{r8, r9, r10}}",
         "\\what r0",
         "\\what r4",
@@ -102,22 +165,7 @@ unsafe extern "C" fn lanes_2x4(words: *const usize) {
         "strb r3, [r12], #1",
         "strb r7, [r11], #1",
         ".endm",
-        "push {{r4-r11, lr}}",
-        "sub sp, sp, #48",
-        "ldmia r0!, {{r1-r7}}",
-        "adr.w r8, 4f",
-        "add r3, r3, r8",
-        "adr.w r8, 6f",
-        "adr.w r9, 7f",
-        "cmp r7, #0",
-        "it ne",
-        "movne r8, r9",
-        "add r7, r8, #1",
-        "mov r8, sp",
-        "stmia r8!, {{r1-r7}}",
-        "ldmia r0, {{r1-r5}}",
-        "stmia r8, {{r1-r5}}",
-        "mov lr, r2",
+        begin!(),
         // A group.
         "2:",
         "ldr r12, [sp, #0]",
@@ -146,47 +194,8 @@ unsafe extern "C" fn lanes_2x4(words: *const usize) {
         "smlad r2, r8, r11, r2",
         "smlad r6, r9, r11, r6",
         ".endr",
-        "ldr r8, [sp, #4]",
-        "cmp r12, r8",
-        "bne.w 4b",
-        "ldr r12, [sp, #12]",
-        "ldr r11, [sp, #44]",
-        "ldr r9, [sp, #24]",
-        "add r11, r11, r12",
-        "bx r9",
-        ".p2align 2",
-        "6:",
-        "microconv_codes microconv_code",
-        "b 8f",
-        ".p2align 2",
-        "7:",
-        "microconv_codes microconv_relu",
-        "8:",
-        "ldr r8, [sp, #16]",
-        "subs r8, r8, #1",
-        "str r12, [sp, #12]",
-        "str r8, [sp, #16]",
-        "bne.w 2b",
-        // A tile has ended.
-        "ldr r8, [sp, #20]",
-        "ldr r9, [sp, #28]",
-        "ldr r10, [sp, #40]",
-        "ldr r11, [sp, #4]",
-        "ldr r7, [sp, #36]",
-        "ldr lr, [sp, #32]",
-        "add r12, r12, r10",
-        "str r12, [sp, #12]",
-        "str r9, [sp, #16]",
-        "str r11, [sp, #0]",
-        "add r11, r11, r7",
-        "str r11, [sp, #4]",
-        "subs r8, r8, #1",
-        "str r8, [sp, #20]",
-        "bne.w 2b",
-        "add sp, sp, #48",
-        "pop {{r4-r11, pc}}",
-        ".purgem microconv_code",
-        ".purgem microconv_relu",
+        end!(),
+        purge_requantize_macros!(),
         ".purgem microconv_codes",
     )
 }
@@ -200,32 +209,10 @@ unsafe extern "C" fn lanes_2x4(words: *const usize) {
 unsafe extern "C" fn lanes_1x8(words: *const usize) {
     naked_asm!(
         cpu!(),
-        ".macro microconv_code x",
-        "smmulr \\x, \\x, r8",
-        "add \\x, \\x, \\x, asr #31",
-        "asrs \\x, \\x, r10",
-        "adc \\x, \\x, r9",
-        "ssat \\x, #8, \\x",
-        ".endm",
-        ".macro microconv_relu x",
-        "smmlar \\x, \\x, r8, r9",
-        "asr \\x, \\x, r10",
-        "ssat \\x, #8, \\x",
-        ".endm",
+        requantize_macros!(),
         // The codes of all channels; their parameters follow the weights.
         ".macro microconv_codes what",
-        "subs r1, r1, r0",
-        "subs r3, r3, r2",
-        "subs r5, r5, r4",
-        "subs r7, r7, r6",
-        "lsls r0, r0, #1",
-        "lsls r2, r2, #1",
-        "lsls r4, r4, #1",
-        "lsls r6, r6, #1",
-        "asrs r1, r1, #7",
-        "asrs r3, r3, #7",
-        "asrs r5, r5, #7",
-        "asrs r7, r7, #7",
+        halves!(),
         "ldmia lr!, {{r8, r9, r10}}",
         "\\what r0",
         "strb r0, [r12], #1",
@@ -251,22 +238,7 @@ unsafe extern "C" fn lanes_1x8(words: *const usize) {
         "\\what r7",
         "strb r7, [r12], #1",
         ".endm",
-        "push {{r4-r11, lr}}",
-        "sub sp, sp, #48",
-        "ldmia r0!, {{r1-r7}}",
-        "adr.w r8, 4f",
-        "add r3, r3, r8",
-        "adr.w r8, 6f",
-        "adr.w r9, 7f",
-        "cmp r7, #0",
-        "it ne",
-        "movne r8, r9",
-        "add r7, r8, #1",
-        "mov r8, sp",
-        "stmia r8!, {{r1-r7}}",
-        "ldmia r0, {{r1-r5}}",
-        "stmia r8, {{r1-r5}}",
-        "mov lr, r2",
+        begin!(),
         // A group.
         "2:",
         "ldr r12, [sp, #0]",
@@ -294,47 +266,8 @@ unsafe extern "C" fn lanes_1x8(words: *const usize) {
         "sxtb16 r9, r9",
         "smlad r6, r8, r9, r6",
         ".endr",
-        "ldr r8, [sp, #4]",
-        "cmp r12, r8",
-        "bne.w 4b",
-        "ldr r12, [sp, #12]",
-        "ldr r11, [sp, #44]",
-        "ldr r9, [sp, #24]",
-        "add r11, r11, r12",
-        "bx r9",
-        ".p2align 2",
-        "6:",
-        "microconv_codes microconv_code",
-        "b 8f",
-        ".p2align 2",
-        "7:",
-        "microconv_codes microconv_relu",
-        "8:",
-        "ldr r8, [sp, #16]",
-        "subs r8, r8, #1",
-        "str r12, [sp, #12]",
-        "str r8, [sp, #16]",
-        "bne.w 2b",
-        // A tile has ended.
-        "ldr r8, [sp, #20]",
-        "ldr r9, [sp, #28]",
-        "ldr r10, [sp, #40]",
-        "ldr r11, [sp, #4]",
-        "ldr r7, [sp, #36]",
-        "ldr lr, [sp, #32]",
-        "add r12, r12, r10",
-        "str r12, [sp, #12]",
-        "str r9, [sp, #16]",
-        "str r11, [sp, #0]",
-        "add r11, r11, r7",
-        "str r11, [sp, #4]",
-        "subs r8, r8, #1",
-        "str r8, [sp, #20]",
-        "bne.w 2b",
-        "add sp, sp, #48",
-        "pop {{r4-r11, pc}}",
-        ".purgem microconv_code",
-        ".purgem microconv_relu",
+        end!(),
+        purge_requantize_macros!(),
         ".purgem microconv_codes",
     )
 }

@@ -42,7 +42,7 @@ pub(in crate::backend::cortex_m) fn lanes(lanes: &mut Lanes<'_>) {
 }
 
 /// A doubled sum as a code.
-fn code(sum: i32, [mantissa, offset, shift]: [i32; 3], relu: bool) -> i8 {
+pub(super) fn code(sum: i32, [mantissa, offset, shift]: [i32; 3], relu: bool) -> i8 {
     if relu {
         let product = i64::from(sum) * i64::from(mantissa);
         let product = product.wrapping_add(i64::from(offset) << 32);
