@@ -13,6 +13,18 @@ pub use odd::odd_windows;
 pub use tensors::{Tensor, tensors};
 pub use values::Values;
 
+/// Random cases of a test: `most`, or fewer when the environment variable `MICROCONV_CASES`
+/// says so, for emulators and interpreters.
+///
+/// # Panics
+/// When the variable is not a number above zero.
+pub fn cases(most: u32) -> u32 {
+    let Ok(asked) = std::env::var("MICROCONV_CASES") else { return most };
+    let asked: u32 = asked.parse().expect("MICROCONV_CASES is a number");
+    assert!(asked > 0, "MICROCONV_CASES is zero: nothing would be tested");
+    asked.min(most)
+}
+
 /// A window, its maps and a seed for values.
 #[derive(Clone, Debug)]
 pub struct Case {

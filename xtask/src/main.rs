@@ -15,6 +15,7 @@ mod process;
 mod selftest;
 mod setup;
 mod show;
+mod simd;
 mod test;
 
 use std::process::ExitCode;
@@ -45,6 +46,8 @@ enum Command {
     Footprint(footprint::Arguments),
     /// What the optimiser gains: work, instructions, RAM and flash, before → after.
     Show(show::Arguments),
+    /// The tests of the desktop backend under SSE2, NEON and simd128, emulated where need be.
+    Simd(simd::Arguments),
     /// Runs the kernels' unit tests under Miri (nightly Rust).
     Miri,
     /// Formatting, lints, every test on the host, and the firmware on every emulated core.
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Cycles(arguments) => cycles::run(&arguments),
         Command::Footprint(arguments) => footprint::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
+        Command::Simd(arguments) => simd::run(&arguments),
         Command::Miri => miri::run(),
         Command::Test(arguments) => test::run(&arguments),
     };

@@ -7,15 +7,73 @@ use anyhow::{Result, bail};
 use crate::{board, process};
 
 /// Package managers in the order in which they are looked for: the program, the
-/// arguments that install QEMU for Arm, and whether it needs an administrator.
+/// arguments before the packages, and whether it needs an administrator.
 const MANAGERS: [(&str, &[&str], bool); 6] = [
-    ("apt-get", &["install", "--yes", "--no-install-recommends", "qemu-system-arm"], true),
-    ("dnf", &["install", "--assumeyes", "qemu-system-arm"], true),
-    ("pacman", &["-S", "--noconfirm", "qemu-system-arm"], true),
-    ("zypper", &["--non-interactive", "install", "qemu-arm"], true),
-    ("apk", &["add", "qemu-system-arm"], true),
-    ("brew", &["install", "qemu"], false),
+    ("apt-get", &["install", "--yes", "--no-install-recommends"], true),
+    ("dnf", &["install", "--assumeyes"], true),
+    ("pacman", &["-S", "--noconfirm"], true),
+    ("zypper", &["--non-interactive", "install"], true),
+    ("apk", &["add"], true),
+    ("brew", &["install"], false),
 ];
+
+/// A program of another project, and where it comes from.
+pub(crate) struct Program {
+    name: &'static str,
+    /// Packages by manager, in the order of [`MANAGERS`]; none where it does not have them.
+    packages: [&'static [&'static str]; 6],
+    /// For those who have to install it themselves.
+    home: &'static str,
+}
+
+/// The emulator of the boards.
+const QEMU: Program = Program {
+    name: "qemu-system-arm",
+    packages: [
+        &["qemu-system-arm"],
+        &["qemu-system-arm"],
+        &["qemu-system-arm"],
+        &["qemu-arm"],
+        &["qemu-system-arm"],
+        &["qemu"],
+    ],
+    home: "https://www.qemu.org/download",
+};
+
+/// The emulator of AArch64 programs for Linux.
+pub(crate) const QEMU_AARCH64: Program = Program {
+    name: "qemu-aarch64",
+    packages: [
+        &["qemu-user"],
+        &["qemu-user"],
+        &["qemu-user"],
+        &["qemu-linux-user"],
+        &["qemu-aarch64"],
+        &[],
+    ],
+    home: "https://www.qemu.org/download",
+};
+
+/// The linker of AArch64 programs, with their C library.
+pub(crate) const GCC_AARCH64: Program = Program {
+    name: "aarch64-linux-gnu-gcc",
+    packages: [
+        &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+        &[],
+        &["aarch64-linux-gnu-gcc"],
+        &[],
+        &[],
+        &[],
+    ],
+    home: "https://gcc.gnu.org/install/binaries.html",
+};
+
+/// What runs WebAssembly programs.
+pub(crate) const NODE: Program = Program {
+    name: "node",
+    packages: [&["nodejs"], &["nodejs"], &["nodejs"], &["nodejs"], &["nodejs"], &["node"]],
+    home: "https://nodejs.org",
+};
 
 /// Installs whatever any board needs.
 ///
@@ -56,36 +114,47 @@ pub(crate) fn target(triple: &str) -> Result<()> {
     process::check(&mut rustup)
 }
 
-/// The emulator, installed if it is missing.
+/// The emulator of the boards, installed if it is missing.
 ///
 /// # Errors
 /// It is missing, and installing it fails or needs rights that this process lacks.
 pub(crate) fn qemu() -> Result<PathBuf> {
-    const PROGRAM: &str = "qemu-system-arm";
-    if let Some(path) = process::find(PROGRAM) {
+    program(&QEMU)
+}
+
+/// A program, installed if it is missing.
+///
+/// # Errors
+/// It is missing, and installing it fails or needs rights that this process lacks.
+pub(crate) fn program(wanted: &Program) -> Result<PathBuf> {
+    let Program { name, packages, home } = wanted;
+    if let Some(path) = process::find(name) {
         return Ok(path);
     }
-    let Some((manager, arguments, administrator)) =
-        MANAGERS.into_iter().find(|(manager, ..)| process::find(manager).is_some())
-    else {
-        bail!("{PROGRAM} is missing; install QEMU from https://www.qemu.org/download");
+    let found = MANAGERS
+        .into_iter()
+        .zip(packages)
+        .find(|((manager, ..), packages)| !packages.is_empty() && process::find(manager).is_some());
+    let Some(((manager, arguments, administrator), packages)) = found else {
+        bail!("{name} is missing; install it from {home}");
     };
+    let arguments = [arguments, packages].concat();
     let typed = format!("{manager} {}", arguments.join(" "));
     let mut prefix: &[&str] = &[];
     if administrator && !is_root() {
         if !can_sudo() {
-            bail!("{PROGRAM} is missing; install it with `sudo {typed}`");
+            bail!("{name} is missing; install it with `sudo {typed}`");
         }
         prefix = &["sudo", "-n"];
     }
-    println!("setup: installing {PROGRAM} with {manager}");
+    println!("setup: installing {name} with {manager}");
     if manager == "apt-get" {
         process::check(&mut prefixed(prefix, manager, &["update"]))?;
     }
-    process::check(&mut prefixed(prefix, manager, arguments))?;
-    match process::find(PROGRAM) {
+    process::check(&mut prefixed(prefix, manager, &arguments))?;
+    match process::find(name) {
         Some(path) => Ok(path),
-        None => bail!("{PROGRAM} is still missing after `{typed}`"),
+        None => bail!("{name} is still missing after `{typed}`"),
     }
 }
 

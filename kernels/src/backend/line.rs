@@ -67,6 +67,31 @@ impl Line {
         })
     }
 
+    /// Phase `phase` of an axis of a convolution, of stride 1 without dilation, over a map of
+    /// `cells` cells that are each seen `factor` times: the outputs `o` with
+    /// `(o − pad) mod factor = phase`. Its weights are sums of those in memory. `None` when
+    /// there is no such output.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "wasm32"))]
+    pub(super) const fn upsampled(axis: &Axis, factor: usize, phase: usize) -> Option<Self> {
+        let first = (phase + axis.pad) % factor;
+        if first >= axis.output {
+            return None;
+        }
+        Some(Self {
+            input: axis.input / factor,
+            start: (first as isize - axis.pad as isize).div_euclid(factor as isize),
+            stride: 1,
+            step: 1,
+            taps: (phase + axis.kernel - 1) / factor + 1,
+            outputs: (axis.output - first).div_ceil(factor),
+            first,
+            every: factor,
+            weight: 0,
+            weight_step: 1,
+            empty: false,
+        })
+    }
+
     /// The same for kernels that always read a tap: one without a weight if there is none.
     pub(super) const fn reading(mut self) -> Self {
         if self.taps == 0 {

@@ -30,7 +30,8 @@ pub(crate) fn check<C: Debug + 'static>((odd, more): Cases<C>, test: impl Fn(C))
             std::panic::resume_unwind(panic);
         }
     }
-    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    let config =
+        Config { cases: generate::cases(CASES), failure_persistence: None, ..Config::default() };
     let result = TestRunner::new(config).run(&more, |case| {
         test(case);
         Ok(())

@@ -3,13 +3,16 @@
 mod binary;
 mod channels;
 mod conv;
+mod conv_pool;
 mod dense;
 mod depthwise;
+mod few;
 mod finish;
 mod join;
 mod lanes;
 mod layer;
 mod pool2d;
+mod upsample;
 
 use super::Wide;
 use crate::backend::{Kernels, Scalar};
@@ -63,6 +66,28 @@ impl Kernels<i8> for Wide {
         scratch: &mut [u8],
     ) {
         conv::transposed_conv2d(op, x, y, scratch);
+    }
+    fn conv_pool2d_scratch(op: &ops::ConvPool2dGeometry) -> usize {
+        conv_pool::scratch(op)
+    }
+    fn conv_pool2d(
+        op: &ops::ConvPool2d<'_, i8>,
+        x: View<'_, i8>,
+        y: ViewMut<'_, i8>,
+        scratch: &mut [u8],
+    ) {
+        conv_pool::run(op, x, y, scratch);
+    }
+    fn upsample_conv2d_scratch(op: &ops::UpsampleConv2dGeometry) -> usize {
+        upsample::scratch(op)
+    }
+    fn upsample_conv2d(
+        op: &ops::UpsampleConv2d<'_, i8>,
+        x: View<'_, i8>,
+        y: ViewMut<'_, i8>,
+        scratch: &mut [u8],
+    ) {
+        upsample::run(op, x, y, scratch);
     }
     fn dense_scratch(op: &ops::DenseGeometry) -> usize {
         dense::scratch(op)

@@ -17,8 +17,11 @@ const PIXELS: usize = 5;
 /// Pixels of a tile of eight channels.
 const NARROW_PIXELS: usize = 8;
 
+/// Pixels of a tile over one input channel.
+const IMAGE_PIXELS: usize = 4;
+
 /// Blocks of eight channels.
-const fn blocks(outputs: usize) -> usize {
+pub(super) const fn blocks(outputs: usize) -> usize {
     outputs.div_ceil(8)
 }
 
@@ -49,27 +52,14 @@ pub(super) fn run(
     let (starts, rest) = rest.split_at_mut(runs.count);
     let params: &mut [Params] = bytemuck::cast_slice_mut(params);
     let weights: &mut [Words] = bytemuck::cast_slice_mut(weights);
-    for (block, params) in params.iter_mut().enumerate() {
-        *params = Params::channels(layer.epilogue, layer.bias, 8 * block);
-    }
-    for (pair, weights) in weights.chunks_mut(2 * runs.count * runs.words).enumerate() {
-        if weights.len() == 2 * runs.count * runs.words {
-            layer.pack::<2>(&runs, 16 * pair, bytemuck::cast_slice_mut(weights));
-        } else {
-            layer.pack::<1>(&runs, 16 * pair, bytemuck::cast_slice_mut(weights));
-        }
-    }
+    layer.pack_all(&runs, params, weights);
     let mut ring = Ring::new(bytemuck::cast_slice_mut(rest), layer);
     let store = Store::new(layer.epilogue);
     for (image, y) in images.zip(y) {
         ring.restart();
         for oy in 0..layer.rows.outputs {
             ring.advance(layer, image, oy);
-            for (run, start) in starts.iter_mut().enumerate() {
-                let (ky, kx) = (run / runs.per_row, run % runs.per_row);
-                let row = ring.at(oy * layer.rows.stride + ky * layer.rows.step);
-                *start = 2 * (row + kx * layer.columns.step * layer.inputs) as u32;
-            }
+            ring.starts(layer, &runs, oy, starts);
             let line = (layer.rows.first + oy * layer.rows.every) * layer.width;
             let row = Row {
                 layer,
@@ -98,7 +88,7 @@ struct Row<'a> {
     store: &'a Store<'a>,
     /// The ring, as bytes.
     x: &'a [u8],
-    /// Byte of the ring at which each run of the first window starts.
+    /// Factor of the ring at which each run of the first window starts.
     starts: &'a [u32],
     /// Place of the first output in the map.
     cell: usize,
@@ -114,6 +104,9 @@ impl Row<'_> {
         y: &mut [i8],
     ) {
         let outputs = self.layer.columns.outputs;
+        if self.layer.is_image() && outputs >= IMAGE_PIXELS {
+            return self.image(weights, params, first, y);
+        }
         let most = if V == 1 { NARROW_PIXELS } else { PIXELS };
         // Tiles as equal as can be: eight pixels are four and four, not five and three.
         let tiles = outputs.div_ceil(most);
@@ -134,6 +127,44 @@ impl Row<'_> {
         }
     }
 
+    /// 3×3 windows of one input channel: neighbouring pixels share words.
+    #[inline(never)]
+    fn image<const V: usize>(
+        &self,
+        weights: &[[Words; V]],
+        params: [&Params; V],
+        first: usize,
+        y: &mut [i8],
+    ) {
+        let Some(weights) = weights.first_chunk::<6>() else { return };
+        let &[above, middle, below] = self.starts else { return };
+        let rows = [above, middle, below].map(|at| self.x.get(2 * at as usize..).unwrap_or(&[]));
+        let outputs = self.layer.columns.outputs;
+        for pixel in (0..outputs).step_by(IMAGE_PIXELS) {
+            // The last tile reaches back over pixels that are there already.
+            let pixel = pixel.min(outputs - IMAGE_PIXELS);
+            let mut acc: [[i32x8; V]; IMAGE_PIXELS] = [params.map(Params::start); IMAGE_PIXELS];
+            for (row, weights) in rows.iter().zip(weights.as_chunks::<2>().0) {
+                // Factors 0 to 6 from this pixel on, at two bytes each.
+                let Some(cells) = row.get(2 * pixel..).and_then(<[u8]>::first_chunk::<14>) else {
+                    return;
+                };
+                let words: [_; IMAGE_PIXELS + 2] = core::array::from_fn(|k| {
+                    let at = 2 * k;
+                    lanes::splat([cells[at], cells[at + 1], cells[at + 2], cells[at + 3]])
+                });
+                for (half, weights) in weights.iter().enumerate() {
+                    for (p, sums) in acc.iter_mut().enumerate() {
+                        for (sum, weights) in sums.iter_mut().zip(weights) {
+                            *sum = lanes::madd(*sum, words[p + 2 * half], lanes::load(weights));
+                        }
+                    }
+                }
+            }
+            self.put(params, &acc, [first, pixel], y);
+        }
+    }
+
     /// `P` pixels from `pixel` on.
     #[inline(always)]
     fn tile<const V: usize, const P: usize>(
@@ -149,7 +180,7 @@ impl Row<'_> {
         let pitch = 2 * layer.columns.stride * layer.inputs;
         let mut acc: [[i32x8; V]; P] = [params.map(Params::start); P];
         for (weights, &start) in weights.chunks_exact(words).zip(self.starts) {
-            let at = start as usize + pixel * pitch;
+            let at = 2 * start as usize + pixel * pitch;
             let x: [&[[u8; 4]]; P] = core::array::from_fn(|p| {
                 let at = at + p * pitch;
                 self.x[at..at + 4 * words].as_chunks::<4>().0
@@ -164,6 +195,19 @@ impl Row<'_> {
                 }
             }
         }
+        self.put(params, &acc, [first, pixel], y);
+    }
+
+    /// The sums of `P` pixels from `pixel` on, for the channels from `first` on, as codes.
+    #[inline(always)]
+    fn put<const V: usize, const P: usize>(
+        &self,
+        params: [&Params; V],
+        acc: &[[i32x8; V]; P],
+        [first, pixel]: [usize; 2],
+        y: &mut [i8],
+    ) {
+        let layer = self.layer;
         let channels = (layer.outputs - first).min(8 * V);
         // By reference: an array of vectors that is iterated by value passes through memory.
         for (p, acc) in acc.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! Convolution and transposed convolution.
 
 use super::channels;
+use super::few::Plan;
 use super::layer::Layer;
 use crate::backend::Wide;
 use crate::backend::line::Line;
@@ -32,6 +33,30 @@ const fn lines(g: &Conv2dGeometry) -> [Line; 2] {
     [rows, columns]
 }
 
+/// Words of scratch of a convolution or a phase.
+fn words(rows: &Line, columns: &Line, inputs: usize, outputs: usize) -> usize {
+    match Plan::new(rows, columns, inputs, outputs) {
+        Some(plan) => plan.words(rows, columns, inputs),
+        None => channels::scratch_words(rows, columns, inputs, outputs),
+    }
+}
+
+/// Runs a convolution or a phase with its words of scratch.
+fn run(
+    layer: &Layer<'_>,
+    images: core::slice::ChunksExact<'_, i8>,
+    y: core::slice::ChunksExactMut<'_, i8>,
+    scratch: &mut [u32],
+) {
+    match Plan::new(&layer.rows, &layer.columns, layer.inputs, layer.outputs) {
+        Some(plan) => {
+            let factors = |o, ky, kx, out: &mut [i16]| layer.factors(o, ky, kx, out);
+            plan.run(layer, factors, images, y, scratch);
+        }
+        None => channels::run(layer, images, y, scratch),
+    }
+}
+
 /// Bytes of scratch of a convolution.
 pub(super) fn scratch(g: &Conv2dGeometry) -> usize {
     let portable = ops::conv2d::scratch_bytes::<i8>(g);
@@ -39,7 +64,7 @@ pub(super) fn scratch(g: &Conv2dGeometry) -> usize {
         return portable;
     }
     let [rows, columns] = lines(g);
-    (4 * channels::scratch_words(&rows, &columns, g.input.c, g.output.c)).max(portable)
+    (4 * words(&rows, &columns, g.input.c, g.output.c)).max(portable)
 }
 
 /// See [`Conv2d`].
@@ -51,9 +76,9 @@ pub(super) fn conv2d(
 ) {
     let g = &op.geometry;
     let [rows, columns] = lines(g);
-    let needed = channels::scratch_words(&rows, &columns, g.input.c, g.output.c);
-    let (_, words, _) = bytemuck::pod_align_to_mut::<u8, u32>(scratch);
-    if g.groups != 1 || words.len() < needed {
+    let needed = words(&rows, &columns, g.input.c, g.output.c);
+    let (_, aligned, _) = bytemuck::pod_align_to_mut::<u8, u32>(scratch);
+    if g.groups != 1 || aligned.len() < needed {
         return ops::conv2d::run::<i8, Wide>(op, x, y, scratch);
     }
     let layer = Layer {
@@ -70,7 +95,7 @@ pub(super) fn conv2d(
     };
     let images = x.data().chunks_exact(g.input.image());
     let out = y.data_mut().chunks_exact_mut(g.output.image());
-    channels::run(&layer, images, out, &mut words[..needed]);
+    run(&layer, images, out, &mut aligned[..needed]);
 }
 
 /// The phases that have outputs: `[row phase, column phase]` and their axes.
@@ -89,9 +114,7 @@ fn phases(g: &TransposedConv2dGeometry) -> impl Iterator<Item = ([usize; 2], [Li
 /// Bytes of scratch of a transposed convolution: that of the largest phase.
 pub(super) fn transposed_scratch(g: &TransposedConv2dGeometry) -> usize {
     phases(g)
-        .map(|(_, [rows, columns])| {
-            4 * channels::scratch_words(&rows, &columns, g.input.c, g.output.c)
-        })
+        .map(|(_, [rows, columns])| 4 * words(&rows, &columns, g.input.c, g.output.c))
         .fold(ops::transposed_conv2d::scratch_bytes::<i8>(g), usize::max)
 }
 
@@ -103,14 +126,14 @@ pub(super) fn transposed_conv2d(
     scratch: &mut [u8],
 ) {
     let g = &op.geometry;
-    let (_, words, _) = bytemuck::pod_align_to_mut::<u8, u32>(scratch);
-    if words.len() < transposed_scratch(g) / 4 {
+    let (_, aligned, _) = bytemuck::pod_align_to_mut::<u8, u32>(scratch);
+    if aligned.len() < transposed_scratch(g) / 4 {
         return ops::transposed_conv2d::run::<i8, Wide>(op, x, y, scratch);
     }
     let outputs = g.output.c;
     for ([py, px], [rows, columns]) in phases(g) {
         let first = (py * g.window.columns.stride + px) * outputs;
-        let needed = channels::scratch_words(&rows, &columns, g.input.c, outputs);
+        let needed = words(&rows, &columns, g.input.c, outputs);
         let layer = Layer {
             rows,
             columns,
@@ -125,6 +148,6 @@ pub(super) fn transposed_conv2d(
         };
         let images = x.data().chunks_exact(g.input.image());
         let out = y.data_mut().chunks_exact_mut(g.output.image());
-        channels::run(&layer, images, out, &mut words[..needed]);
+        run(&layer, images, out, &mut aligned[..needed]);
     }
 }

@@ -68,6 +68,19 @@ impl Params {
         params
     }
 
+    /// For the `count` channels from `first` on, those that exist, over and over; `count` is a
+    /// power of two.
+    pub(super) fn repeated(how: &Requantize<'_>, bias: &[i32], first: usize, count: usize) -> Self {
+        let mut params = Self::default();
+        for lane in 0..8 {
+            let channel = first + (lane & (count - 1));
+            if let Some(&bias) = bias.get(channel) {
+                params.set(lane, bias, how.multiplier(channel));
+            }
+        }
+        params
+    }
+
     /// What sums start from.
     #[inline(always)]
     pub(super) fn start(&self) -> i32x8 {
@@ -222,6 +235,15 @@ impl<'a> Store<'a> {
                 *code = table[usize::from((*code as u8) ^ 0x80)];
             }
         }
+    }
+
+    /// Eight sums, biases not included, to codes.
+    #[inline(always)]
+    pub(super) fn eight(&self, params: &Params, sums: i32x8) -> [i8; 8] {
+        let codes = self.scaled(params, sums + params.start());
+        let [mut codes, _]: [[i8; 8]; 2] = cast(self.clamped(codes, codes));
+        self.look_up(&mut codes);
+        codes
     }
 
     /// Up to eight codes, as many as `out` has room for.

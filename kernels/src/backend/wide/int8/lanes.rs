@@ -52,6 +52,43 @@ pub(super) fn transpose(rows: [Words; 8]) -> [Words; 8] {
     cast(wide::f32x8::transpose(cast(rows)))
 }
 
+/// `[Σ sums[0], …, Σ sums[7]]`.
+#[cfg(all(target_arch = "x86_64", target_feature = "avx2"))]
+#[inline(always)]
+pub(super) fn add_up(sums: [i32x8; 8]) -> i32x8 {
+    use safe_arch::{add_horizontal_i32_m256i as pairs, add_i32_m256i, m256i, permute2z_m256i};
+    let s: [m256i; 8] = sums.map(cast);
+    let low = pairs(pairs(s[0], s[1]), pairs(s[2], s[3]));
+    let high = pairs(pairs(s[4], s[5]), pairs(s[6], s[7]));
+    // Halves of 128 bits: what came from the low ones of the sums, and from the high ones.
+    let halves = [permute2z_m256i::<0x20>(low, high), permute2z_m256i::<0x31>(low, high)];
+    cast(add_i32_m256i(halves[0], halves[1]))
+}
+
+#[cfg(not(all(target_arch = "x86_64", target_feature = "avx2")))]
+#[inline(always)]
+pub(super) fn add_up(sums: [i32x8; 8]) -> i32x8 {
+    let columns = transpose(sums.map(cast)).map(|words| -> i32x8 { cast(words) });
+    columns.iter().fold(i32x8::ZERO, |sum, &column| sum + column)
+}
+
+/// Neighbours added: `[a0 + a1, …, a6 + a7, b0 + b1, …]`.
+#[cfg(all(target_arch = "x86_64", target_feature = "avx2"))]
+#[inline(always)]
+pub(super) fn add_pairs([a, b]: [i32x8; 2]) -> i32x8 {
+    use safe_arch::{add_horizontal_i32_m256i, shuffle_ai_i64_all_m256i};
+    // a01 a23 b01 b23 | a45 a67 b45 b67, by pairs.
+    let sums = add_horizontal_i32_m256i(cast(a), cast(b));
+    cast(shuffle_ai_i64_all_m256i::<0b11_01_10_00>(sums))
+}
+
+#[cfg(not(all(target_arch = "x86_64", target_feature = "avx2")))]
+#[inline(always)]
+pub(super) fn add_pairs(ab: [i32x8; 2]) -> i32x8 {
+    let lanes: [[i32; 2]; 8] = cast(ab);
+    i32x8::new(lanes.map(|[even, odd]| even.wrapping_add(odd)))
+}
+
 /// `x` widened to i16.
 #[inline]
 pub(super) fn widen(x: &[i8], out: &mut [i16]) {

@@ -1,6 +1,7 @@
 //! What a convolution and each phase of a transposed one have in common: which
 //! rows are widened, in what order weights are packed, where outputs go.
 
+use super::finish::Params;
 use super::lanes::{self, Words};
 use crate::backend::line::Line;
 use crate::epilogue::Requantize;
@@ -52,6 +53,17 @@ impl Layer<'_> {
         ((o * self.kernel[0] + ky) * self.kernel[1] + kx) * self.inputs
     }
 
+    /// Whether windows are 3×3 over one input channel, as in the first layer of a small network.
+    pub(super) const fn is_image(&self) -> bool {
+        let (rows, columns) = (&self.rows, &self.columns);
+        self.inputs == 1
+            && rows.taps == 3
+            && columns.taps == 3
+            && rows.step == 1
+            && columns.step == 1
+            && columns.stride == 1
+    }
+
     fn is_empty(&self) -> bool {
         self.rows.empty || self.columns.empty
     }
@@ -62,8 +74,31 @@ impl Layer<'_> {
         self.weights.get(at).copied().unwrap_or(0)
     }
 
+    /// The factors of output `o` in the taps from (`ky`, `kx`) on, as many as `out` holds.
+    pub(super) fn factors(&self, o: usize, ky: usize, kx: usize, out: &mut [i16]) {
+        let whole = if self.columns.ascending() { out.len() } else { self.inputs };
+        for (t, out) in out.chunks_mut(whole).enumerate() {
+            let at = self.at(o, ky, kx + t);
+            lanes::widen(&self.weights[at..at + out.len()], out);
+        }
+    }
+
+    /// Parameters of every block of eight outputs, and weights of every pair of blocks.
+    pub(super) fn pack_all(&self, runs: &Runs, params: &mut [Params], weights: &mut [Words]) {
+        for (block, params) in params.iter_mut().enumerate() {
+            *params = Params::channels(self.epilogue, self.bias, 8 * block);
+        }
+        for (pair, weights) in weights.chunks_mut(2 * runs.count * runs.words).enumerate() {
+            if weights.len() == 2 * runs.count * runs.words {
+                self.pack::<2>(runs, 16 * pair, bytemuck::cast_slice_mut(weights));
+            } else {
+                self.pack::<1>(runs, 16 * pair, bytemuck::cast_slice_mut(weights));
+            }
+        }
+    }
+
     /// Packs the weights of outputs `first..first + 8 · V` as `[run][word][V]`.
-    pub(super) fn pack<const V: usize>(&self, runs: &Runs, first: usize, out: &mut [[Words; V]]) {
+    fn pack<const V: usize>(&self, runs: &Runs, first: usize, out: &mut [[Words; V]]) {
         if self.is_empty() {
             out.fill([[0; 8]; V]);
             return;
@@ -142,6 +177,8 @@ pub(super) struct Ring<'a> {
     pub(super) rows: usize,
     /// The first row that is not there yet, counted from the first of output row 0.
     next: usize,
+    /// A multiple of `rows`, at most that below the rows that are there.
+    base: usize,
 }
 
 impl<'a> Ring<'a> {
@@ -150,24 +187,45 @@ impl<'a> Ring<'a> {
         (columns.span(columns.outputs - 1) * inputs + 2) & !1
     }
 
+    /// For one row of outputs at a time.
     pub(super) fn new(data: &'a mut [i16], layer: &Layer<'_>) -> Self {
+        Self::of(data, layer, 1)
+    }
+
+    /// For `count` rows of outputs at a time.
+    pub(super) fn of(data: &'a mut [i16], layer: &Layer<'_>, count: usize) -> Self {
         let row = Self::row(&layer.columns, layer.inputs);
-        Self { data, row, rows: layer.rows.span(0), next: 0 }
+        Self { data, row, rows: layer.rows.span(count - 1), next: 0, base: 0 }
     }
 
     /// Forgets the rows: another image follows.
     pub(super) fn restart(&mut self) {
-        self.next = 0;
+        (self.next, self.base) = (0, 0);
     }
 
     /// Where row `v`, counted from the first of output row 0, is kept.
-    pub(super) const fn at(&self, v: usize) -> usize {
-        v % self.rows * self.row
+    const fn at(&self, v: usize) -> usize {
+        // `v % rows`, without a division in every row of outputs.
+        let (slot, rows) = (v - self.base, self.rows);
+        (if slot < rows { slot } else { slot - rows }) * self.row
     }
 
-    /// Brings in the rows that output row `oy` reads.
+    /// Factors at which the runs of the first window of output row `oy` start.
+    pub(super) fn starts(&self, layer: &Layer<'_>, runs: &Runs, oy: usize, out: &mut [u32]) {
+        for (ky, out) in out.chunks_exact_mut(runs.per_row).enumerate() {
+            let row = self.at(oy * layer.rows.stride + ky * layer.rows.step);
+            for (kx, start) in out.iter_mut().enumerate() {
+                *start = (row + kx * layer.columns.step * layer.inputs) as u32;
+            }
+        }
+    }
+
+    /// Brings in the rows that output row `oy`, and the others at a time with it, read.
     pub(super) fn advance(&mut self, layer: &Layer<'_>, image: &[i8], oy: usize) {
         let begin = oy * layer.rows.stride;
+        while self.base + self.rows <= begin {
+            self.base += self.rows;
+        }
         for v in self.next.max(begin)..begin + self.rows {
             let at = self.at(v);
             let Some(row) = self.data.get_mut(at..at + self.row) else { return };
