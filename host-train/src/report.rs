@@ -4,11 +4,13 @@
 mod plan;
 
 use std::path::Path;
+#[cfg(not(target_family = "wasm"))]
 use std::sync::Once;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use image::{Rgb, RgbImage};
 use plotters::prelude::*;
+#[cfg(not(target_family = "wasm"))]
 use plotters::style::register_font;
 
 pub use plan::memory_plan;
@@ -19,6 +21,13 @@ const FONT: &str = "sans-serif";
 const TRAIN_COLOUR: RGBColor = RGBColor(31, 119, 180);
 const TEST_COLOUR: RGBColor = RGBColor(214, 90, 30);
 
+/// Plotters has no fonts of its own on wasm; only tests of the kernels run there.
+#[cfg(target_family = "wasm")]
+fn embed_font() -> Result<()> {
+    Err(anyhow!("pictures cannot be drawn on wasm"))
+}
+
+#[cfg(not(target_family = "wasm"))]
 fn embed_font() -> Result<()> {
     static REGISTER: Once = Once::new();
     let mut result = Ok(());

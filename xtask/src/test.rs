@@ -8,7 +8,7 @@ use clap::Args;
 use crate::{
     board, cycles, firmware, footprint, process,
     selftest::{self, Vectors},
-    setup,
+    setup, simd,
 };
 
 /// Boards with the memory for the demo, by core: M3, M4, M7, M33.
@@ -71,6 +71,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             ])
         }),
         step("tests on the host", || cargo(&["test", "--workspace", "--quiet"])),
+        step("the desktop backend under SSE2", || {
+            if std::env::consts::ARCH != "x86_64" {
+                println!("skipped: this core is not an x86-64");
+                return Ok(());
+            }
+            println!("{}", simd::suite(simd::Vectors::Sse2, None)?);
+            Ok(())
+        }),
         step("documentation", || {
             let mut doc = process::cargo();
             doc.env("RUSTDOCFLAGS", "-D warnings");

@@ -94,6 +94,30 @@ impl<'a> Taps2d<'a> {
     }
 }
 
+/// 2×2 windows that lie inside, folded; false, with nothing written, for others.
+#[inline(always)]
+fn of_four(g: &Pool2dGeometry, image: &[f32], fold: impl Fn([V; 4]) -> V, out: &mut [f32]) -> bool {
+    let (c, window) = (g.input.c, &g.window);
+    let two = window.rows.kernel == 2 && window.columns.kernel == 2 && window.is_unpadded();
+    if !two || !c.is_multiple_of(LANES) {
+        return false;
+    }
+    for (oy, out) in out.chunks_exact_mut(g.output.row()).enumerate() {
+        let above = &image[oy * window.rows.stride * g.input.row()..];
+        let below = &above[g.input.row()..];
+        for (ox, out) in out.chunks_exact_mut(c).enumerate() {
+            let at = ox * window.columns.stride * c;
+            let [(a, b), (d, e)] = [above, below].map(|row| row[at..at + 2 * c].split_at(c));
+            let [a, b, d, e] = [a, b, d, e].map(|x| x.as_chunks::<LANES>().0);
+            let cells = out.as_chunks_mut::<LANES>().0.iter_mut().zip(a).zip(b).zip(d).zip(e);
+            for ((((out, &a), &b), &d), &e) in cells {
+                *out = fold([a, b, d, e].map(V::new)).to_array();
+            }
+        }
+    }
+    true
+}
+
 /// See [`MaxPool2d`].
 #[inline(never)]
 pub(super) fn max(op: &MaxPool2d<f32>, x: View<'_, f32>, mut y: ViewMut<'_, f32>) {
@@ -101,9 +125,14 @@ pub(super) fn max(op: &MaxPool2d<f32>, x: View<'_, f32>, mut y: ViewMut<'_, f32>
     let bounds = Bounds::new(op.bounds.0, op.bounds.1);
     let images = x.data().chunks_exact(g.input.image());
     for (image, out) in images.zip(y.data_mut().chunks_exact_mut(g.output.image())) {
+        let lowest = V::splat(f32::NEG_INFINITY);
+        let largest = |x: [V; 4]| bounds.clamp(x.into_iter().fold(lowest, larger));
+        if of_four(g, image, largest, out) {
+            continue;
+        }
         for (index, pixel) in out.chunks_exact_mut(g.output.c).enumerate() {
             let taps = Taps2d::of(g, image, index);
-            taps.run(V::splat(f32::NEG_INFINITY), larger, |v| bounds.clamp(v), pixel);
+            taps.run(lowest, larger, |v| bounds.clamp(v), pixel);
         }
     }
 }
@@ -115,6 +144,11 @@ pub(super) fn average(op: &AveragePool2d<f32>, x: View<'_, f32>, mut y: ViewMut<
     let bounds = Bounds::new(op.bounds.0, op.bounds.1);
     let images = x.data().chunks_exact(g.input.image());
     for (image, out) in images.zip(y.data_mut().chunks_exact_mut(g.output.image())) {
+        let mean =
+            |x: [V; 4]| bounds.clamp(x.into_iter().fold(V::ZERO, |a, b| a + b) / V::splat(4.0));
+        if of_four(g, image, mean, out) {
+            continue;
+        }
         for (index, pixel) in out.chunks_exact_mut(g.output.c).enumerate() {
             let taps = Taps2d::of(g, image, index);
             let count = V::splat(taps.count() as f32);

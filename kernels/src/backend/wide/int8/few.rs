@@ -188,7 +188,9 @@ impl Row<'_> {
         let pitch = self.layer.columns.stride * self.layer.inputs;
         let vectors = if C == 0 { vectors } else { C };
         for first in (0..outputs).step_by(P) {
-            let count = P.min(outputs - first);
+            // The last tile reaches back over pixels that are there already.
+            let first = first.min(outputs.saturating_sub(P));
+            let count = P.min(outputs);
             let mut acc = [[i32x8::ZERO; O]; P];
             for (weights, &start) in self.weights.chunks_exact(O * vectors).zip(self.starts) {
                 // Windows that are not there are the last one once more.
@@ -208,7 +210,7 @@ impl Row<'_> {
             }
             let sums = core::array::from_fn(|lane| acc[lane / O][lane % O]);
             let codes = self.store.eight(&self.params[0], lanes::add_up(sums));
-            self.put(&codes, O, first, count, y);
+            self.put(codes, O, first, count, y);
         }
     }
 
@@ -233,63 +235,54 @@ impl Row<'_> {
         let taps = if T == 0 { taps } else { T };
         let inputs = 2 * H;
         for first in (0..outputs).step_by(8) {
+            let first = first.min(outputs.saturating_sub(8));
             let mut acc = [[i32x8::ZERO; H]; O];
             for (weights, &start) in self.weights.chunks_exact(O * taps).zip(self.starts) {
                 let at = start as usize + first * inputs;
                 let x = &self.x[at..at + (taps - 1) * inputs + 16 * H];
-                for t in 0..taps {
-                    for h in 0..H {
-                        let at = t * inputs + 16 * h;
-                        let Some(&x) = x[at..].first_chunk() else { return };
-                        let x = i16x16::new(x);
-                        for o in 0..O {
-                            let weights = lanes::load(&weights[o * taps + t]);
-                            acc[o][h] = lanes::madd(acc[o][h], x, weights);
+                for (acc, weights) in acc.iter_mut().zip(weights.chunks_exact(taps)) {
+                    for (t, weights) in weights.iter().enumerate() {
+                        let weights = lanes::load(weights);
+                        for (h, sum) in acc.iter_mut().enumerate() {
+                            let at = t * inputs + 16 * h;
+                            let Some(&x) = x[at..].first_chunk() else { return };
+                            *sum = lanes::madd(*sum, i16x16::new(x), weights);
                         }
                     }
                 }
             }
-            let count = 8.min(outputs - first);
-            for (o, acc) in acc.iter().enumerate().take(self.layer.outputs) {
+            let count = outputs.min(8);
+            for (o, acc) in acc.iter().enumerate() {
+                if o >= self.layer.outputs {
+                    break;
+                }
                 let sums = if H == 2 { lanes::add_pairs([acc[0], acc[H - 1]]) } else { acc[0] };
                 let codes = self.store.eight(&self.params[o], sums);
-                self.put_channel(&codes, o, first, count, y);
+                let (outputs, every) = (self.layer.outputs, self.layer.columns.every);
+                let at = (self.cell + first * every) * outputs + o;
+                self.store.spread(codes, every * outputs, count, &mut y[at..]);
             }
         }
     }
 
     /// Stores `[pixel][channel]` codes of `count` pixels from `first` on, `pitch` a pixel.
     #[inline(always)]
-    fn put(&self, codes: &[i8; 8], pitch: usize, first: usize, count: usize, y: &mut [i8]) {
+    fn put(&self, codes: [i8; 8], pitch: usize, first: usize, count: usize, y: &mut [i8]) {
         let (outputs, every) = (self.layer.outputs, self.layer.columns.every);
-        let at = (self.cell + first * every) * outputs;
+        let y = &mut y[(self.cell + first * every) * outputs..];
+        if pitch == 1 {
+            return self.store.spread(codes, every, count, y);
+        }
+        let codes = self.store.looked_up(codes);
         if outputs == pitch && every == 1 && count * pitch == 8 {
-            if let Some(y) = y.get_mut(at..).and_then(<[i8]>::first_chunk_mut) {
-                *y = *codes;
+            if let Some(y) = y.first_chunk_mut() {
+                *y = codes;
             }
             return;
         }
         for (p, codes) in codes.chunks_exact(pitch).enumerate().take(count) {
-            let at = at + p * every * outputs;
+            let at = p * every * outputs;
             y[at..at + outputs].copy_from_slice(&codes[..outputs]);
-        }
-    }
-
-    /// Stores the codes of channel `o` of `count` pixels from `first` on.
-    #[inline(always)]
-    fn put_channel(&self, codes: &[i8; 8], o: usize, first: usize, count: usize, y: &mut [i8]) {
-        let (outputs, every) = (self.layer.outputs, self.layer.columns.every);
-        let at = (self.cell + first * every) * outputs + o;
-        let y = &mut y[at..];
-        if outputs == 1
-            && every == 1
-            && let Some(y) = y.first_chunk_mut().filter(|_| count == 8)
-        {
-            *y = *codes;
-            return;
-        }
-        for (y, &code) in y.iter_mut().step_by(every * outputs).zip(&codes[..count]) {
-            *y = code;
         }
     }
 }

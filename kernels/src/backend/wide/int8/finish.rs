@@ -168,6 +168,9 @@ fn doubling_high(x: i32x8, mantissa: [i32; 8]) -> i32x8 {
     }))
 }
 
+/// The sign bits of eight codes: what lies between a code and its place in a table.
+const SIGNS: u64 = 0x8080_8080_8080_8080;
+
 /// From sums, biases included, to codes.
 #[derive(Clone, Copy)]
 pub(super) struct Store<'a> {
@@ -237,13 +240,53 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Eight sums, biases not included, to codes.
+    /// Eight sums, biases not included, to codes before the table.
     #[inline(always)]
     pub(super) fn eight(&self, params: &Params, sums: i32x8) -> [i8; 8] {
         let codes = self.scaled(params, sums + params.start());
-        let [mut codes, _]: [[i8; 8]; 2] = cast(self.clamped(codes, codes));
-        self.look_up(&mut codes);
+        let [codes, _]: [[i8; 8]; 2] = cast(self.clamped(codes, codes));
         codes
+    }
+
+    /// Eight codes through the table, if there is one.
+    #[inline(always)]
+    pub(super) fn looked_up(&self, codes: [i8; 8]) -> [i8; 8] {
+        match self.table {
+            Some(table) => {
+                let indices: [u8; 8] = cast(cast::<_, u64>(codes) ^ SIGNS);
+                indices.map(|index| table[usize::from(index)])
+            }
+            None => codes,
+        }
+    }
+
+    /// Stores `count` of eight codes, through the table, `every` bytes apart.
+    #[inline(always)]
+    pub(super) fn spread(&self, codes: [i8; 8], every: usize, count: usize, out: &mut [i8]) {
+        match (every, self.table, out.first_chunk_mut::<15>()) {
+            (2, Some(table), Some(out)) if count == 8 => {
+                let indices: [u8; 8] = cast(cast::<_, u64>(codes) ^ SIGNS);
+                for (lane, index) in indices.into_iter().enumerate() {
+                    out[2 * lane] = table[usize::from(index)];
+                }
+            }
+            (2, None, Some(out)) if count == 8 => {
+                for (lane, code) in codes.into_iter().enumerate() {
+                    out[2 * lane] = code;
+                }
+            }
+            _ if every == 1 && count == 8 => {
+                if let Some(out) = out.first_chunk_mut() {
+                    *out = self.looked_up(codes);
+                }
+            }
+            _ => {
+                let codes = self.looked_up(codes);
+                for (out, &code) in out.iter_mut().step_by(every).zip(&codes[..count]) {
+                    *out = code;
+                }
+            }
+        }
     }
 
     /// Up to eight codes, as many as `out` has room for.

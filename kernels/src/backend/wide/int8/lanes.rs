@@ -89,15 +89,22 @@ pub(super) fn add_pairs(ab: [i32x8; 2]) -> i32x8 {
     i32x8::new(lanes.map(|[even, odd]| even.wrapping_add(odd)))
 }
 
-/// `x` widened to i16.
+/// `x` widened to i16; `out` is as long.
 #[inline]
 pub(super) fn widen(x: &[i8], out: &mut [i16]) {
     let (chunks, rest) = x.as_chunks::<16>();
-    let (out_chunks, out_rest) = out.as_chunks_mut::<16>();
-    for (out, &x) in out_chunks.iter_mut().zip(chunks) {
+    for (out, &x) in out.as_chunks_mut::<16>().0.iter_mut().zip(chunks) {
         *out = i16x16::from_i8x16(i8x16::new(x)).to_array();
     }
-    for (out, &x) in out_rest.iter_mut().zip(rest) {
+    if rest.is_empty() {
+        return;
+    }
+    if let (Some(&x), Some(out)) = (x.last_chunk::<16>(), out.last_chunk_mut::<16>()) {
+        // Some of them once more.
+        *out = i16x16::from_i8x16(i8x16::new(x)).to_array();
+        return;
+    }
+    for (out, &x) in out.iter_mut().zip(x) {
         *out = i16::from(x);
     }
 }

@@ -5,7 +5,7 @@ use super::few::Plan;
 use super::layer::Layer;
 use crate::backend::Wide;
 use crate::backend::line::Line;
-use crate::ops::fused::upsample_conv2d::{self as portable, Phases};
+use crate::ops::fused::upsample_conv2d as portable;
 use crate::ops::{FusedElement, UpsampleConv2d, UpsampleConv2dGeometry};
 use crate::view::{View, ViewMut};
 
@@ -53,7 +53,6 @@ pub(super) fn run(
         return portable::run_bands::<i8, Wide>(op, x, y, scratch);
     }
     let (_, aligned, _) = bytemuck::pod_align_to_mut::<u8, u32>(scratch);
-    let [rows_of, columns_of] = portable::axes(g);
     let output = g.output();
     for (phase, [rows, columns]) in phases(g) {
         let layer = Layer {
@@ -72,7 +71,7 @@ pub(super) fn run(
         let needed = plan.words(&rows, &columns, g.small.c);
         let Some(aligned) = aligned.get_mut(..needed) else { return };
         let factors = |o, cy, cx, out: &mut [i16]| {
-            sum(&layer, [rows_of, columns_of], phase, [o, cy, cx], out);
+            sum(&layer, g.factor, phase, [o, cy, cx], out);
         };
         let images = x.data().chunks_exact(g.small.image());
         plan.run(&layer, factors, images, y.data_mut().chunks_exact_mut(output.image()), aligned);
@@ -82,20 +81,24 @@ pub(super) fn run(
 /// `out` = the summed weights of output `o` in the cells of a phase from (`cy`, `cx`) on.
 fn sum(
     layer: &Layer<'_>,
-    [rows, columns]: [Phases; 2],
+    [fy, fx]: [usize; 2],
     [py, px]: [usize; 2],
     [o, cy, cx]: [usize; 3],
     out: &mut [i16],
 ) {
     let ([height, width], inputs) = (layer.kernel, layer.inputs);
+    // The taps `t` with ⌊(phase + t) / factor⌋ = cell.
+    let taps = |cell: usize, factor: usize, phase: usize, kernel: usize| {
+        (cell * factor).saturating_sub(phase)..((cell + 1) * factor - phase).min(kernel)
+    };
     out.fill(0);
-    for ky in (0..height).filter(|&ky| rows.tap(py, ky) == cy) {
-        for kx in 0..width {
-            let cell = columns.tap(px, kx).checked_sub(cx);
-            let cells = cell.and_then(|cell| out.get_mut(cell * inputs..(cell + 1) * inputs));
-            let at = ((o * height + ky) * width + kx) * inputs;
-            for (sum, &weight) in cells.into_iter().flatten().zip(&layer.weights[at..]) {
-                *sum = <i8 as FusedElement>::add_weight(*sum, weight);
+    for (cell, out) in (cx..).zip(out.chunks_exact_mut(inputs)) {
+        for ky in taps(cy, fy, py, height) {
+            for kx in taps(cell, fx, px, width) {
+                let at = ((o * height + ky) * width + kx) * inputs;
+                for (sum, &weight) in out.iter_mut().zip(&layer.weights[at..at + inputs]) {
+                    *sum = <i8 as FusedElement>::add_weight(*sum, weight);
+                }
             }
         }
     }
