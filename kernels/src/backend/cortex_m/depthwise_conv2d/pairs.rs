@@ -1,4 +1,5 @@
-//! Depthwise 3 × 3 of stride 1: two output rows at once, four channels after four.
+//! Depthwise 3 × 3, four channels after four: of stride 1 two output rows at once, of stride 2
+//! one.
 //!
 //! Four input rows are two *planes* of words that hold a column of two rows; the lower
 //! plane of two output rows is the upper one of the next two, so each input is widened
@@ -9,10 +10,13 @@
 //! lower output += r1·w0 | r2·w1 + r3·w2      smlatb (r0, r1), (w0, w1); smlad (r2, r3), (w1, w2)
 //! ```
 //!
+//! With stride 2 each output row is the upper one of its two planes, and the lower plane is the
+//! upper one of the next row.
+//!
 //! Weights and biases are doubled, which is the doubling of the requantisation.
 
 use crate::backend::cortex_m::epilogue::Finish;
-use crate::backend::cortex_m::insn;
+use crate::backend::cortex_m::{fill_words, insn};
 use crate::ops::{Conv2dGeometry, DepthwiseConv2d};
 use crate::window::Axis;
 
@@ -20,30 +24,81 @@ use crate::window::Axis;
 pub(in crate::backend::cortex_m) const TAPS: usize = 3;
 /// Channels at a time.
 pub(in crate::backend::cortex_m) const CHANNELS: usize = 4;
-/// Words of a channel: two per column of weights, bias, mantissa, right shift.
-pub(in crate::backend::cortex_m) const WORDS: usize = 2 * TAPS + 3;
+/// Words of a channel: two per column of weights, bias, mantissa, offset, right shift.
+pub(in crate::backend::cortex_m) const WORDS: usize = 2 * TAPS + 4;
+
+/// Planes and weights of this many channels at a time have about this many words.
+const BUDGET: usize = 1024;
+/// Cells of a map below which the work per channel outweighs what is saved.
+const LEAST: usize = 9;
 
 /// Columns of a plane, padding included.
 const fn cells(g: &Conv2dGeometry) -> usize {
-    g.output.w + TAPS - 1
+    (g.output.w - 1) * g.window.columns.stride + TAPS
 }
 
-/// Cells of a map below which the work per channel outweighs what is saved.
-const LEAST: usize = 16;
+/// Words of four channels: planes and weights.
+const fn four(g: &Conv2dGeometry) -> usize {
+    2 * CHANNELS * cells(g) + CHANNELS * WORDS
+}
 
-/// Words of scratch; `None` for windows that are not 3 × 3 of stride 1, fewer than four
+/// Fours of channels at a time, about as many in each pass.
+const fn at_once(g: &Conv2dGeometry) -> usize {
+    let (fours, most) = (g.input.c / CHANNELS, BUDGET / four(g));
+    fours.div_ceil(fours.div_ceil(if most == 0 { 1 } else { most }))
+}
+
+/// Words of scratch; `None` for windows that are not 3 × 3 of stride 1 or 2, fewer than four
 /// channels, a depth multiplier, or small maps.
 pub(super) const fn words(g: &Conv2dGeometry) -> Option<usize> {
-    const fn plain(axis: &Axis) -> bool {
-        axis.kernel == TAPS && axis.stride == 1 && axis.dilation == 1
+    const fn plain(axis: &Axis, stride: usize) -> bool {
+        axis.kernel == TAPS && axis.stride == stride && stride <= 2 && axis.dilation == 1
     }
-    let fits = plain(&g.window.rows)
-        && plain(&g.window.columns)
+    let stride = g.window.rows.stride;
+    let fits = plain(&g.window.rows, stride)
+        && plain(&g.window.columns, stride)
         && g.output.c == g.input.c
         && g.input.c >= CHANNELS
         && g.output.w >= 2
         && g.output.h * g.output.w >= LEAST;
-    if fits { Some(2 * CHANNELS * cells(g) + CHANNELS * WORDS) } else { None }
+    if fits { Some(at_once(g) * four(g)) } else { None }
+}
+
+/// Neighbouring fours of channels over an image.
+pub(in crate::backend::cortex_m) struct Rows<'a> {
+    /// The upper and the lower two rows: `[four][cell][channel]`.
+    pub(in crate::backend::cortex_m) planes: [&'a [i32]; 2],
+    /// [`WORDS`] of each channel.
+    pub(in crate::backend::cortex_m) weights: &'a [i32],
+    pub(in crate::backend::cortex_m) fours: usize,
+    /// Outputs of a row, at least two.
+    pub(in crate::backend::cortex_m) columns: usize,
+    /// Outputs between columns, and between the two rows: of stride 2 there is one.
+    pub(in crate::backend::cortex_m) step: usize,
+    pub(in crate::backend::cortex_m) row: usize,
+    /// Cells between columns: 1 or 2.
+    pub(in crate::backend::cortex_m) stride: usize,
+    /// Whether the lowest code is the zero point.
+    pub(in crate::backend::cortex_m) relu: bool,
+}
+
+impl Rows<'_> {
+    /// Cells of a plane.
+    pub(in crate::backend::cortex_m) const fn cells(&self) -> usize {
+        (self.columns - 1) * self.stride + TAPS
+    }
+
+    /// Whether all that is read, and written to `out`, lies in its slice.
+    pub(in crate::backend::cortex_m) fn fits(&self, out: &[i8]) -> bool {
+        let channels = self.fours.saturating_mul(CHANNELS);
+        let reach = self.columns.saturating_sub(1).saturating_mul(self.step);
+        self.columns >= 2
+            && self.fours != 0
+            && (1..=2).contains(&self.stride)
+            && self.planes.iter().all(|plane| plane.len() / self.cells() >= channels)
+            && self.weights.len() / WORDS >= channels
+            && out.len() >= reach.saturating_add(self.row).saturating_add(channels)
+    }
 }
 
 /// One image; `scratch` has [`words`], and the short form of requantisation is exact.
@@ -55,31 +110,68 @@ pub(super) fn run(
     scratch: &mut [i32],
 ) {
     let g = &op.geometry;
-    let (planes, weights) = scratch.split_at_mut(2 * CHANNELS * cells(g));
+    let fours = at_once(g);
+    let (planes, weights) = scratch.split_at_mut(fours * 2 * CHANNELS * cells(g));
     // Columns of padding stay as they are; the others are overwritten.
-    for word in planes.iter_mut() {
-        *word = i32::from(op.padding) & 0xffff | i32::from(op.padding) << 16;
+    fill_words(planes, i32::from(op.padding) & 0xffff | i32::from(op.padding) << 16);
+    let (above, below) = planes.split_at_mut(fours * CHANNELS * cells(g));
+    let whole = g.input.c / CHANNELS;
+    for four in (0..whole).step_by(fours) {
+        let fours = fours.min(whole - four);
+        block(op, finish, [four * CHANNELS, fours], image, out, [above, below], weights);
     }
-    let (mut above, mut below) = planes.split_at_mut(CHANNELS * cells(g));
-    for first in (0..g.input.c).step_by(CHANNELS) {
+    if !g.input.c.is_multiple_of(CHANNELS) {
         // The last channels once more, where there are not four.
-        let first = first.min(g.input.c - CHANNELS);
-        expand(op, finish, first, weights);
-        pack(op, image, [0, first], above);
-        for oy in (0..g.output.h).step_by(2) {
-            pack(op, image, [oy + 2, first], below);
-            let row = if oy + 1 < g.output.h { g.output.row() } else { 0 };
-            let out = out.get_mut(oy * g.output.row() + first..).unwrap_or(&mut []);
-            let size = [g.output.w, g.output.c, row];
-            insn::two_rows([above, below], weights, op.epilogue.zero_point, size, out);
-            (above, below) = (below, above);
-        }
+        let first = g.input.c - CHANNELS;
+        block(op, finish, [first, 1], image, out, [above, below], weights);
     }
     finish.end(out);
 }
 
+/// `fours` fours of channels from `first` on.
+fn block(
+    op: &DepthwiseConv2d<'_, i8>,
+    finish: &Finish<'_>,
+    [first, fours]: [usize; 2],
+    image: &[i8],
+    out: &mut [i8],
+    [mut above, mut below]: [&mut [i32]; 2],
+    weights: &mut [i32],
+) {
+    let g = &op.geometry;
+    let stride = g.window.rows.stride;
+    expand(op, finish, [first, fours], weights);
+    pack(op, image, [0, first, fours], above);
+    for oy in (0..g.output.h).step_by(3 - stride) {
+        pack(op, image, [oy * stride + 2, first, fours], below);
+        let second = stride == 1 && oy + 1 < g.output.h;
+        let rows = Rows {
+            planes: [above, below],
+            weights,
+            fours,
+            columns: g.output.w,
+            step: g.output.c,
+            row: if second { g.output.row() } else { 0 },
+            stride,
+            relu: finish.relu(),
+        };
+        let out = out.get_mut(oy * g.output.row() + first..).unwrap_or(&mut []);
+        if stride == 1 {
+            insn::two_rows(&rows, out)
+        } else {
+            insn::one_row(&rows, out)
+        }
+        (above, below) = (below, above);
+    }
+}
+
 /// Rows `v` and `v + 1`, counted from the first that output row 0 reads.
-fn pack(op: &DepthwiseConv2d<'_, i8>, image: &[i8], [v, first]: [usize; 2], plane: &mut [i32]) {
+fn pack(
+    op: &DepthwiseConv2d<'_, i8>,
+    image: &[i8],
+    [v, first, fours]: [usize; 3],
+    plane: &mut [i32],
+) {
     let g = &op.geometry;
     let (rows, columns) = (&g.window.rows, &g.window.columns);
     let inside = columns.input.min(cells(g) - columns.pad.min(cells(g)));
@@ -93,13 +185,19 @@ fn pack(op: &DepthwiseConv2d<'_, i8>, image: &[i8], [v, first]: [usize; 2], plan
     };
     let [(upper, a), (lower, b)] = [row(v), row(v + 1)];
     let plane = plane.get_mut(columns.pad * CHANNELS..).unwrap_or(&mut []);
-    insn::pack_rows([upper, lower], [a, b], inside, plane);
+    insn::pack_rows([upper, lower], [a, b], [inside, cells(g), fours], plane);
 }
 
-/// The words of four channels from `first` on.
-fn expand(op: &DepthwiseConv2d<'_, i8>, finish: &Finish<'_>, first: usize, words: &mut [i32]) {
+/// The words of `fours` fours of channels from `first` on.
+fn expand(
+    op: &DepthwiseConv2d<'_, i8>,
+    finish: &Finish<'_>,
+    [first, fours]: [usize; 2],
+    words: &mut [i32],
+) {
     let channels = op.geometry.output.c;
-    for (words, channel) in words.chunks_exact_mut(WORDS).zip(first..) {
+    let words = words.chunks_exact_mut(WORDS).take(fours * CHANNELS);
+    for (words, channel) in words.zip(first..) {
         let weight = |ky: usize, kx: usize| {
             let at = (ky * TAPS + kx) * channels + channel;
             2 * op.weights.get(at).copied().map_or(0, i32::from)
@@ -109,6 +207,6 @@ fn expand(op: &DepthwiseConv2d<'_, i8>, finish: &Finish<'_>, first: usize, words
             let [w0, w1, w2] = [0, 1, 2].map(|ky| weight(ky, kx));
             pair.copy_from_slice(&[w0 & 0xffff | w1 << 16, w1 & 0xffff | w2 << 16]);
         }
-        end.copy_from_slice(&finish.parts(channel));
+        end.copy_from_slice(&finish.head(channel, 0));
     }
 }
