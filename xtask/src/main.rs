@@ -8,6 +8,7 @@ mod bench;
 mod board;
 mod cycles;
 mod demo;
+mod exported;
 mod firmware;
 mod footprint;
 mod miri;

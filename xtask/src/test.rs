@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
 use crate::{
-    board, cycles, firmware, footprint, process,
+    board, cycles, exported, firmware, footprint, process,
     selftest::{self, Vectors},
     setup, simd,
 };
@@ -91,6 +91,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     steps.push(step("instructions per layer on a Cortex-M4", cycles::gate));
     steps.push(step("code size on a Cortex-M4", footprint::gate));
+    steps.push(step("exported crates on Cortex-M0 and M4", exported::build));
     for name in SELFTESTS {
         steps.push(step(&format!("golden vectors on {name}"), move || {
             let text = selftest::run(&board::named(name)?, &Vectors::Committed)?;
