@@ -58,7 +58,7 @@ pub(super) fn axis_of(axis: i64, rank: usize) -> Result<usize, String> {
     let counted = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
     usize::try_from(counted)
         .ok()
-        .filter(|&axis| axis < rank.max(1))
+        .filter(|&axis| axis < rank)
         .ok_or_else(|| format!("axis {axis} of {rank} axes"))
 }
 
