@@ -295,6 +295,8 @@ macro_rules! forms {
             let Some(plan) = Plan::folded(form, phases, channels(&layer.geometry), true) else {
                 return;
             };
+            // What is left over is not to be filled.
+            let Some(scratch) = scratch.get_mut(..plan.bytes(true)) else { return };
             let whole = layer.geometry.input().c.is_multiple_of(4);
             match form {
                 $(Form::$form => $name(layer, &plan, phases, x, y, scratch, whole),)*

@@ -53,6 +53,8 @@ impl Planes<'_> {
         let plan = self.plan;
         let outputs = self.weights.outputs;
         let weights = plan.at_once * plan.group;
+        // What is left over is not to be filled.
+        let Some(scratch) = scratch.get_mut(..plan.bytes(false) / 4) else { return };
         let Some((words, rest)) = scratch.split_at_mut_checked(weights) else { return };
         for first in (0..outputs).step_by(2 * plan.at_once) {
             let channels = (outputs - first).min(2 * plan.at_once);
