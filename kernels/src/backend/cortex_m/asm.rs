@@ -64,7 +64,7 @@ mod winograd_asm;
 
 pub(super) use arrange_asm::{gather, interleave, widen, widen_split};
 pub(super) use fused_asm::{pool_3x3, upsampled_row};
-pub(super) use lanes_asm::{lanes, pair_up};
+pub(super) use lanes_asm::{lanes, pair_cells, pair_up};
 pub(super) use pairs_asm::{one_row, pack_rows, two_rows};
 pub(super) use patch_asm::patch;
 pub(super) use planes_asm::{spread, twice};

@@ -324,17 +324,19 @@ impl Plan {
             let left = total - done;
             let tiles = (left / pixels).min(self.tiles());
             let (first, tiles) = if tiles == 0 { (total - pixels, 1) } else { (done, tiles) };
-            let tiled = windows.chunks_exact_mut(len).take(tiles);
-            for (x, pixel) in tiled.zip((first..).step_by(pixels)) {
-                let at = [pixel, pixel + pixels - 1].map(|pixel| match self.rows.outputs {
-                    1 => [0, pixel],
-                    _ => [pixel / self.columns.outputs, pixel % self.columns.outputs],
-                });
-                if self.ring == 0 {
-                    self.window(image, at, spill, x);
-                } else {
-                    next = self.fill(image, at, next, zero_point, ring);
-                    self.window(ring, at, spill, x);
+            if !self.side_by_side(image, [first, tiles], windows) {
+                let tiled = windows.chunks_exact_mut(len).take(tiles);
+                for (x, pixel) in tiled.zip((first..).step_by(pixels)) {
+                    let at = [pixel, pixel + pixels - 1].map(|pixel| match self.rows.outputs {
+                        1 => [0, pixel],
+                        _ => [pixel / self.columns.outputs, pixel % self.columns.outputs],
+                    });
+                    if self.ring == 0 {
+                        self.window(image, at, spill, x);
+                    } else {
+                        next = self.fill(image, at, next, zero_point, ring);
+                        self.window(ring, at, spill, x);
+                    }
                 }
             }
             let out = out.get_mut(first * self.outputs..).unwrap_or(&mut []);
@@ -342,6 +344,24 @@ impl Plan {
             done = first + tiles * pixels;
         }
         finish.end(out);
+    }
+
+    /// The windows of `tiles` tiles from pixel `first` on, where a window is a cell and pixels
+    /// neighbour each other; whether that is so, and all words lie in the image.
+    fn side_by_side(&self, image: &[i8], [first, tiles]: [usize; 2], x: &mut [i32]) -> bool {
+        let (rows, columns) = (&self.rows, &self.columns);
+        let cells = self.ring == 0
+            && matches!(self.tile, Tile::Two)
+            && rows.taps * rows.outputs * columns.taps * columns.stride == 1;
+        let reach = (2 * tiles - 1) * self.channels + 4 * self.words;
+        let from = first * self.channels;
+        match image.get(from..from + reach).filter(|_| cells) {
+            Some(image) => {
+                insn::pair_cells(image, [self.channels, self.words, tiles], x);
+                true
+            }
+            None => false,
+        }
     }
 
     /// Brings the rows that two pixels read into the ring; the first row that is not there.

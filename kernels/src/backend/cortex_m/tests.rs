@@ -172,6 +172,27 @@ fn convolutions() {
     }
 }
 
+/// Cells beside each other, whose last words may reach beyond the map.
+#[test]
+fn pointwise_convolutions() {
+    for seed in 0..CASES / 10 {
+        let mut random = Random::new(seed + 5);
+        let window = Window2d::new(1, 1).over(random.range(1, 5), random.range(1, 13)).unwrap();
+        let (inputs, outputs) = (random.channels(), random.channels());
+        let g = Conv2dGeometry::new(window, random.range(1, 2), inputs, outputs, 1).unwrap();
+        let (weights, x) = (random.weights(g.weights()), random.codes(g.input.count()));
+        let (end, zero) = (random.end(outputs, outputs), random.next() as i8);
+        let op = Conv2d::<i8>::new(g, &weights, zero, end.requantize()).unwrap();
+        packings(Geometry::Conv2d(g), &weights, &x, zero, end.requantize(), || {
+            let bytes = <Scalar as Kernels<i8>>::conv2d_scratch(&g);
+            guarded(g.output.count(), bytes, |y, scratch| {
+                let (x, y) = (View::new(g.input, &x).unwrap(), ViewMut::new(g.output, y).unwrap());
+                op.run_on::<Scalar>(x, y, scratch).unwrap();
+            })
+        });
+    }
+}
+
 /// Both axes by Winograd: any border, tiles that reach beyond the map, weights and codes at
 /// their ends.
 #[test]

@@ -280,11 +280,38 @@ pub(in crate::backend::cortex_m) fn pair_up(x: [&[i8]; 2], out: &mut [i32]) {
     if words == 0 {
         return;
     }
-    // SAFETY: reads `words` words of both slices and writes four times as many of `out`; single
-    // loads and stores need no alignment.
+    pair(x.map(<[i8]>::as_ptr), 0, [words, 1], out.as_mut_ptr());
+}
+
+/// The same for `tiles` tiles of two cells of `words` words, `step` codes apart. Nothing is done
+/// where a slice is too short.
+#[inline(always)]
+pub(in crate::backend::cortex_m) fn pair_cells(
+    x: &[i8],
+    [step, words, tiles]: [usize; 3],
+    out: &mut [i32],
+) {
+    let reach = (2 * tiles).saturating_sub(1).saturating_mul(step).saturating_add(4 * words);
+    if words == 0 || tiles == 0 || x.len() < reach || out.len() / 4 / words < tiles {
+        return;
+    }
+    let a = x.as_ptr();
+    let skip = (2 * step).wrapping_sub(4 * words);
+    pair([a, a.wrapping_add(step)], skip, [words, tiles], out.as_mut_ptr());
+}
+
+/// The loop of [`pair_up`] and [`pair_cells`], which have checked that all of it lies in their
+/// slices; `skip` bytes lie behind the words of a tile.
+#[inline(always)]
+fn pair(x: [*const i8; 2], skip: usize, [words, tiles]: [usize; 2], out: *mut i32) {
+    // SAFETY: reads `words` words from both places on and writes four times as many, `tiles`
+    // times; the callers have checked that and that there is one of each. Single loads and
+    // stores need no alignment.
     unsafe {
         asm!(
             "2:",
+            "mov {n}, {words}",
+            "3:",
             "ldr {a}, [{pa}], #4",
             "ldr {b}, [{pb}], #4",
             "sxtb16 {c}, {a}",
@@ -296,11 +323,18 @@ pub(in crate::backend::cortex_m) fn pair_up(x: [&[i8]; 2], out: &mut [i32]) {
             "str {b}, [{o}, #12]",
             "str {c}, [{o}], #16",
             "subs {n}, {n}, #1",
+            "bne 3b",
+            "add {pa}, {pa}, {skip}",
+            "add {pb}, {pb}, {skip}",
+            "subs {tiles}, {tiles}, #1",
             "bne 2b",
-            pa = inout(reg) x[0].as_ptr() => _,
-            pb = inout(reg) x[1].as_ptr() => _,
-            o = inout(reg) out.as_mut_ptr() => _,
-            n = inout(reg) words => _,
+            pa = inout(reg) x[0] => _,
+            pb = inout(reg) x[1] => _,
+            o = inout(reg) out => _,
+            tiles = inout(reg) tiles => _,
+            words = in(reg) words,
+            skip = in(reg) skip,
+            n = out(reg) _,
             a = out(reg) _,
             b = out(reg) _,
             c = out(reg) _,

@@ -61,3 +61,16 @@ pub(in crate::backend::cortex_m) fn pair_up(x: [&[i8]; 2], out: &mut [i32]) {
         out.copy_from_slice(&[pair(a, 0), pair(b, 0), pair(a, 1), pair(b, 1)]);
     }
 }
+
+/// The same for `tiles` tiles of two cells of `words` words, `step` codes apart. Nothing is done
+/// where a slice is too short.
+pub(in crate::backend::cortex_m) fn pair_cells(
+    x: &[i8],
+    [step, words, tiles]: [usize; 3],
+    out: &mut [i32],
+) {
+    for (tile, out) in out.chunks_exact_mut(4 * words).take(tiles).enumerate() {
+        let [a, b] = [2 * tile, 2 * tile + 1].map(|cell| &x[cell * step..][..4 * words]);
+        pair_up([a, b], out);
+    }
+}
