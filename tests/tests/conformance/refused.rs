@@ -199,7 +199,7 @@ fn element_wise() {
     dims[4..].fill(HUGE);
     refused(Broadcast { dims, ..broadcast }.lengths(), Overflow);
     dims[4..].fill(2);
-    let far = Broadcast { dims, a: [HUGE * HUGE; AXES], ..broadcast };
+    let far = Broadcast { dims, a: [HUGE.saturating_mul(HUGE); AXES], ..broadcast };
     refused(far.lengths(), Overflow);
 
     let one = Multiplier { mantissa: 1 << 30, shift: 1 };
@@ -257,7 +257,10 @@ fn reductions_and_copies() {
     refused(StridedCopy { output_offset: usize::MAX, ..copy }.check(4, 4), Length);
     refused(StridedCopy { dims: [1, 1, 0, 1, 1, 4], ..copy }.check(4, 4), Zero);
     refused(StridedCopy { input_strides: [isize::MAX; AXES], ..copy }.check(4, 4), Overflow);
-    refused(StridedCopy { output_strides: [HUGE * HUGE; AXES], ..copy }.check(4, 4), Overflow);
+    refused(
+        StridedCopy { output_strides: [HUGE.saturating_mul(HUGE); AXES], ..copy }.check(4, 4),
+        Overflow,
+    );
 }
 
 #[test]
