@@ -22,6 +22,7 @@ pub const MAX_ARENA: u32 = 1 << 30;
 pub const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
 
 /// The little-endian word at `at`; 0 outside, where a checked blob never reads.
+#[inline(always)]
 pub(crate) const fn word(bytes: &[u8], at: usize) -> u32 {
     if at < bytes.len() && bytes.len() - at >= 4 {
         u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
@@ -67,10 +68,20 @@ macro_rules! record {
             /// Bytes of the record.
             pub const SIZE: usize = size_of::<Self>();
 
-            /// The record at `at`; zeros outside the blob.
+            /// The record at `at`; zeros where it does not lie in the blob.
             pub(crate) const fn read(bytes: &[u8], at: usize) -> Self {
+                const SIZE: usize = $name::SIZE;
+                // Checked once: every field then lies at a constant place of an array.
+                let bytes = match bytes.split_at_checked(at) {
+                    Some((_, rest)) => rest.first_chunk::<SIZE>(),
+                    None => None,
+                };
+                let bytes = match bytes {
+                    Some(bytes) => bytes,
+                    None => &[0; SIZE],
+                };
                 Self {
-                    $($field: read_field!($kind, bytes, at + core::mem::offset_of!($name, $field)),)*
+                    $($field: read_field!($kind, bytes, core::mem::offset_of!($name, $field)),)*
                 }
             }
         }
