@@ -147,9 +147,15 @@ def chart(table, png):
                      for at, row in enumerate(chosen) if row["peers"][peer]]
             if found:
                 ys, ratios = zip(*found)
-                panel.barh([y + (i - 1) * height for y in ys], ratios, height, label=peer)
+                panel.barh([y + (i - 1) * height for y in ys], [ratio - 1 for ratio in ratios],
+                           height, left=1, label=peer)
         panel.axvline(1, color="black", linewidth=1)
         panel.set_xscale("log")
+        ticks = (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100)
+        low, high = panel.get_xlim()
+        panel.set_xticks([tick for tick in ticks if low <= tick <= high])
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter(lambda *_: "")
         panel.set_yticks(range(len(chosen)), [row["case"] for row in chosen])
         panel.set_title(f"{kind}: the peer's time / microconv's (right of 1: microconv is faster)")
         panel.grid(axis="x", which="both", alpha=0.3)

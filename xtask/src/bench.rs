@@ -58,6 +58,8 @@ struct Row {
 struct Table {
     machine: String,
     date: String,
+    /// What else the machine was doing.
+    load: String,
     /// GMAC/s of this core by type.
     peak: BTreeMap<String, f64>,
     rows: Vec<Row>,
@@ -182,6 +184,7 @@ fn measure(
     models: &Path,
     macs: &BTreeMap<String, u64>,
 ) -> Result<Table> {
+    let load = load();
     let ours = process::target_folder().join("release/examples/ours");
     let mut ours = Worker::start(Command::new(ours).arg(models))?;
     let mut peers = Vec::new();
@@ -229,7 +232,7 @@ fn measure(
         *best = best.max(value);
     }
     let date = process::output(Command::new("date").arg("+%F"))?.trim().to_string();
-    Ok(Table { machine: machine(), date, peak, rows })
+    Ok(Table { machine: machine(), date, load, peak, rows })
 }
 
 /// The processor's own name.
@@ -238,6 +241,16 @@ fn machine() -> String {
     let model = text.lines().find(|line| line.starts_with("model name"));
     let name = model.and_then(|line| line.split_once(": ")).map(|(_, name)| name.trim());
     name.unwrap_or(std::env::consts::ARCH).to_string()
+}
+
+/// The load average, which says whether the machine had other work.
+fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(1, |count| count.get());
+    match text.split(' ').next() {
+        Some(load) if !load.is_empty() => format!("{load} on {cores} cores"),
+        _ => "not known".into(),
+    }
 }
 
 /// One row of the Markdown table.
@@ -280,9 +293,10 @@ fn record(table: &Table, python: &Path, script: &Path) -> Result<()> {
     let base = folder.join(&table.date);
     fs::write(base.with_extension("json"), serde_json::to_string_pretty(table)? + "\n")?;
     let mut text = format!(
-        "# microconv beside its peers\n\n{}, {}. Made by `cargo xtask bench --peers`: one thread, microseconds of the shortest run, runtimes in turn.\nIn brackets, the peer's time by ours: above 1, microconv is faster. `=` and `≠`: the int8 output equals TensorFlow Lite's reference kernels bit for bit, or does not; ONNX Runtime's u8 arithmetic rounds otherwise and is not compared. The peers are called from Python; the row `a call` says what that costs at least.\n\nPeak of this core: {:.0} GMAC/s in f32 (fused multiply-add), {:.0} GMAC/s in int8 (pairs of i16 products, added).\n\n| layer | type | microconv | of peak | {} |\n|---|---|---:|---:|{}\n",
+        "# microconv beside its peers\n\n{}, {}. Made by `cargo xtask bench --peers`: one thread, microseconds of the shortest run, runtimes in turn.\nIn brackets, the peer's time by ours: above 1, microconv is faster. `=` and `≠`: the int8 output equals TensorFlow Lite's reference kernels bit for bit, or does not; ONNX Runtime's u8 arithmetic rounds otherwise and is not compared. The peers are called from Python; the row `a call` says what that costs at least. Load average when it began: {}; what runs beside it costs all runtimes alike, and the shortest run of each counts.\n\nPeak of this core: {:.0} GMAC/s in f32 (fused multiply-add), {:.0} GMAC/s in int8 (pairs of i16 products, added).\n\n| layer | type | microconv | of peak | {} |\n|---|---|---:|---:|{}\n",
         table.machine,
         table.date,
+        table.load,
         table.peak.get("f32").copied().unwrap_or(0.0),
         table.peak.get("i8").copied().unwrap_or(0.0),
         PEERS.join(" | "),
