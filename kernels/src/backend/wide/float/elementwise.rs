@@ -62,11 +62,22 @@ fn rows(broadcast: &Broadcast, a: &[f32], b: &[f32], y: &mut [f32], f: impl Fn(V
                 load(x.get(at + i..at + i + size).unwrap_or(&[]))
             }
         };
-        for (block, out) in row.chunks_mut(LANES).enumerate() {
-            let (i, size) = (block * LANES, out.len());
-            let a = operand(a, at_a, i, size, stride_a[inner]);
-            let b = operand(b, at_b, i, size, stride_b[inner]);
-            store(f(a, b), out);
+        let len = row.len();
+        let whole = (stride_a[inner], stride_b[inner]) == (1, 1);
+        if whole && let (Some(a), Some(b)) = (a.get(at_a..at_a + len), b.get(at_b..at_b + len)) {
+            let (out, out_rest) = row.as_chunks_mut::<LANES>();
+            let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+            for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                *out = f(V::new(a), V::new(b)).to_array();
+            }
+            store(f(load(a_rest), load(b_rest)), out_rest);
+        } else {
+            for (block, out) in row.chunks_mut(LANES).enumerate() {
+                let (i, size) = (block * LANES, out.len());
+                let a = operand(a, at_a, i, size, stride_a[inner]);
+                let b = operand(b, at_b, i, size, stride_b[inner]);
+                store(f(a, b), out);
+            }
         }
         for axis in (0..inner).rev() {
             index[axis] += 1;
