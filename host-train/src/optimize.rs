@@ -55,10 +55,13 @@ pub const PASSES: [Pass; 11] = [
 pub struct Passes(u32);
 
 impl Passes {
+    /// In a set with `bands`: only where much memory is saved for little work.
+    const WHERE_IT_PAYS: u32 = 1 << 31;
     /// Every pass.
     pub const ALL: Self = Self((1 << PASSES.len()) - 1);
-    /// Every pass but `bands`, the last, which trades time and code for memory.
-    pub const DEFAULT: Self = Self(Self::ALL.0 >> 1);
+    /// Every pass; `bands`, which trades time and code for memory, for microcontrollers and
+    /// where it pays.
+    pub const DEFAULT: Self = Self(Self::ALL.0 | Self::WHERE_IT_PAYS);
     /// No pass: each layer on its own.
     pub const NONE: Self = Self(0);
 
@@ -81,15 +84,22 @@ impl Passes {
         PASSES.iter().position(|one| one.name == pass.name).is_some_and(|i| self.0 >> i & 1 == 1)
     }
 
-    /// These and `pass`.
+    /// These with `bands` wherever it saves memory, or without it.
     #[must_use]
-    pub fn with(self, pass: &Pass) -> Self {
-        Self(self.0 | Self::named(&[pass.name]).0)
+    pub fn with_bands(self, wanted: bool) -> Self {
+        let rest = self.0 & !Self::WHERE_IT_PAYS;
+        let bands = Self::named(&[bands::PASS.name]).0;
+        Self(if wanted { rest | bands } else { rest & !bands })
+    }
+
+    /// Whether `bands` need not pay.
+    pub(crate) fn force_bands(self) -> bool {
+        self.has(&bands::PASS) && self.0 & Self::WHERE_IT_PAYS == 0
     }
 
     /// Those among the first `count` of [`PASSES`].
     fn first(self, count: usize) -> Self {
-        Self(self.0 & ((1 << count) - 1))
+        Self(self.0 & ((1 << count) - 1 | Self::WHERE_IT_PAYS))
     }
 }
 

@@ -72,6 +72,15 @@ pub trait Kernels<E: Element>: Sized {
     ) {
         ops::depthwise_conv2d::run::<E, Self>(op, x, y, scratch);
     }
+    /// The same for a layer that is known to suit the kernel of [`Backend::OWNER`].
+    fn own_depthwise_conv2d(
+        op: &DepthwiseConv2d<'_, E>,
+        x: View<'_, E>,
+        y: ViewMut<'_, E>,
+        scratch: &mut [u8],
+    ) {
+        Self::depthwise_conv2d(op, x, y, scratch);
+    }
     /// Bytes of scratch for [`Kernels::transposed_conv2d`].
     fn transposed_conv2d_scratch(op: &ops::TransposedConv2dGeometry) -> usize {
         ops::transposed_conv2d::scratch_bytes::<E>(op)

@@ -149,6 +149,55 @@ fn bands_and_chains_change_nothing() {
     assert!(cut > 3000 && chained > 500 && saved > 100_000, "{all:?}: too few were cut");
 }
 
+/// Two pairs of a depthwise and a pointwise convolution, as in MobileNet.
+const PAIRS: &str = r#"
+name = "pairs"
+input = [25, 5, 64]
+[[layers]]
+type = "DepthwiseConv2D"
+kernel_size = 3
+padding = "same"
+activation = "relu"
+[[layers]]
+type = "Conv2D"
+filters = 64
+kernel_size = 1
+activation = "relu"
+[[layers]]
+type = "DepthwiseConv2D"
+kernel_size = 3
+padding = "same"
+activation = "relu"
+[[layers]]
+type = "Conv2D"
+filters = 64
+kernel_size = 1
+activation = "relu"
+"#;
+
+/// Without being asked, a microcontroller's layers run in bands where that pays, others' never.
+#[test]
+fn bands_by_default_where_they_pay() {
+    let mut values = Values::new(7);
+    let architecture = Architecture::parse(PAIRS, "pairs.toml").unwrap();
+    let graph = quantized(&architecture, &mut values).unwrap();
+    let input = values.codes(architecture.input.iter().product(), 0);
+    let default = Passes::DEFAULT;
+    let arena = |target, passes| {
+        let exported = export(&graph, Options { target, passes, strip: true }).unwrap();
+        (exported.plan.bytes, outputs::<CortexM>(&exported.blob, &input))
+    };
+    let (whole, want) = arena(Target::CortexM, default.with_bands(false));
+    let (banded, got) = arena(Target::CortexM, default);
+    assert!(banded * 100 <= whole * 85, "{whole} → {banded}");
+    assert_eq!(got, want);
+    let (whole, want) = arena(Target::Portable, default.with_bands(false));
+    let (still, got) = arena(Target::Portable, default);
+    let (forced, also) = arena(Target::Portable, default.with_bands(true));
+    assert!(still == whole && forced < whole, "{whole} {still} {forced}");
+    assert!(got == want && also == want);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 

@@ -3,7 +3,7 @@
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use crate::cli::table::{Align, Table};
-use crate::optimize::{Counts, PASSES, PassReport, Passes, bands};
+use crate::optimize::{Counts, PASSES, PassReport, Passes};
 
 /// Which rewrites a command applies.
 #[derive(Debug, clap::Args)]
@@ -16,10 +16,14 @@ pub(super) struct PassArgs {
     #[arg(long, value_name = "PASS", value_parser = names())]
     only: Vec<String>,
 
-    /// Run layers in bands of rows too where that makes the arena smaller; takes some time
-    /// and code more.
+    /// Run layers in bands of rows wherever that makes the arena smaller; without the flag only
+    /// for a microcontroller, and where it saves 15 % of the arena for 10 % more work at most.
     #[arg(long, conflicts_with = "no_optimize")]
     bands: bool,
+
+    /// Run no layer in bands.
+    #[arg(long, conflicts_with_all = ["no_optimize", "bands"])]
+    no_bands: bool,
 }
 
 fn names() -> PossibleValuesParser {
@@ -34,7 +38,7 @@ impl PassArgs {
             (false, []) => Passes::DEFAULT,
             (false, only) => Passes::named(only),
         };
-        if self.bands { passes.with(&bands::PASS) } else { passes }
+        if self.bands || self.no_bands { passes.with_bands(self.bands) } else { passes }
     }
 }
 

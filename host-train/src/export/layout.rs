@@ -3,11 +3,15 @@
 use microconv::Model;
 use microconv::backend::{CortexM, Scalar};
 use microconv::model::{Bands, ChainNeeds};
+use microconv::pack::PLAIN;
 
-use super::program::{Program, Storage};
+use super::program::{Program, ProgramLayer, Storage};
 use super::{Cut, Target};
 use crate::plan::bands::{Layers, Unit, choose};
 use crate::plan::{Buffer, Overlap, Plan, estimate, plan};
+
+/// The packing whose kernel takes pixels, not rows, in pairs (`docs/model-format.md`).
+const LANES: u32 = 7;
 
 /// A place in the arena.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,6 +27,8 @@ pub(super) struct Layout {
     pub(super) bands: Vec<Bands>,
     /// Rows of each tensor that are kept at a time; 0 for all.
     pub(super) kept: Vec<usize>,
+    /// Roughly the cycles with whole layers, and as they are cut.
+    work: [u64; 2],
     lives: Lives,
 }
 
@@ -51,8 +57,20 @@ impl Layout {
 
     /// Layers cut and chained where that needs less memory; `None` where nothing does.
     pub(super) fn cut(program: &Program, model: &Model<'_>, target: Target) -> Option<Self> {
-        let units = choose(&Cuts { program, model, target });
-        units.iter().any(|unit| unit.needs.is_some()).then(|| Self::of(program, &units))
+        let cuts = Cuts { program, model, target };
+        let units = choose(&cuts);
+        let cycles = |units: &[Unit]| units.iter().map(|unit| cuts.cost(unit)).sum();
+        let whole: Vec<Unit> = (0..program.layers.len()).map(Unit::whole).collect();
+        let work = [cycles(&whole), cycles(&units)];
+        let cut = units.iter().any(|unit| unit.needs.is_some());
+        cut.then(|| Self { work, ..Self::of(program, &units) })
+    }
+
+    /// Whether bands are worth their price beside the plan of whole layers: an arena smaller by
+    /// 15 % or more for 10 % more work at most.
+    pub(super) fn pays(&self, whole: &Plan) -> bool {
+        let [before, after] = self.work;
+        self.plan.bytes * 100 <= whole.bytes * 85 && after * 10 <= before * 11
     }
 
     /// These cuts, all other layers whole.
@@ -86,7 +104,8 @@ impl Layout {
                 kept[program.layers[layer].outputs[0]] = rows;
             }
         }
-        Self { plan: plan(lives.all.clone(), &lives.overlaps), bands, kept, lives }
+        let plan = plan(lives.all.clone(), &lives.overlaps);
+        Self { plan, bands, kept, work: [0; 2], lives }
     }
 
     pub(super) fn tensor(&self, storage: Storage) -> usize {
@@ -256,6 +275,27 @@ impl Layers for Cuts<'_> {
         let clear = needs.clearance[0];
         let joined = if unit.bands.reverse { *x.max(&(clear + y)) } else { *y.max(&(clear + x)) };
         all - x - y + joined.min(x + y) + needs.scratch
+    }
+
+    fn cost(&self, unit: &Unit) -> u64 {
+        let last = unit.first + unit.len - 1;
+        let members = &self.program.layers[unit.first..=last];
+        let bands = unit.bands() as u64;
+        let cost = |(index, layer): (usize, &ProgramLayer)| {
+            let work = layer.macs * 4 / 3 + layer.requantisations * 10;
+            let height = self.model.height(unit.first + index).unwrap_or(1);
+            // Packed weights are in order; others are brought into order for every band.
+            let packed = layer.packing != PLAIN;
+            let set_up = if packed { 4000 } else { 2000 + 20 * layer.parameters as u64 };
+            let rows = if layer.packing == LANES || unit.first + index != last {
+                height
+            } else {
+                let rows = (0..unit.bands.count(height)).map(|i| unit.bands.at(i, height).count);
+                rows.map(|rows| rows.next_multiple_of(2)).sum()
+            };
+            bands * set_up + work * rows as u64 / height as u64
+        };
+        members.iter().enumerate().map(cost).sum()
     }
 
     fn estimate(&self, units: &[Unit]) -> (usize, Vec<[usize; 2]>) {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use microconv::Model;
 use microconv::backend::{Backend, CortexM, Kernels, Scalar};
 use microconv::epilogue::Requantize;
 use microconv::ops::{
@@ -64,6 +65,20 @@ impl Target {
             Self::Portable => portable,
             Self::Native => portable.max(scratch::<microconv::Native>(of, float)),
             Self::CortexM | Self::CortexMSmall => portable.max(scratch::<CortexM>(of, float)),
+        }
+    }
+
+    /// Whether it is a microcontroller, where an arena is dear.
+    pub(super) fn is_small(self) -> bool {
+        matches!(self, Self::CortexM | Self::CortexMSmall)
+    }
+
+    /// Bytes of scratch of a layer of a model, with which its kernel is chosen.
+    pub(super) fn scratch_of(self, model: &Model<'_>, layer: usize) -> usize {
+        match self {
+            Self::Portable => model.scratch_for::<Scalar>(layer),
+            Self::Native => model.scratch_for::<microconv::Native>(layer),
+            Self::CortexM | Self::CortexMSmall => model.scratch_for::<CortexM>(layer),
         }
     }
 

@@ -12,6 +12,7 @@ use super::{Cut, Exported, Options};
 use crate::optimize::{PassReport, bands};
 
 pub(super) fn write(program: &Program, options: Options, passes: &[PassReport]) -> Exported {
+    let program = &with_scratch(program, options);
     let whole = Layout::whole(program);
     let exported = assemble(program, whole, options, passes);
     // Cut with the kernels' own arithmetic, on the layers as a kernel would decode them.
@@ -21,16 +22,34 @@ pub(super) fn write(program: &Program, options: Options, passes: &[PassReport]) 
         }
         _ => None,
     };
+    let (small, forced) = (options.target.is_small(), options.passes.force_bands());
     match cut {
-        Some(layout) if layout.plan.bytes < exported.plan.bytes => {
+        Some(layout)
+            if layout.plan.bytes < exported.plan.bytes
+                && (forced || small && layout.pays(&exported.plan)) =>
+        {
             assemble(program, layout, options, passes)
         }
         _ => exported,
     }
 }
 
+/// The program with as much scratch as the target's kernels ask for once they know how sums
+/// end: less than for the worst of them.
+fn with_scratch(program: &Program, options: Options) -> Program {
+    let mut program = program.clone();
+    let first = assemble(&program, Layout::whole(&program), options, &[]);
+    if let Ok(model) = Model::parse(&first.blob) {
+        for (index, layer) in program.layers.iter_mut().enumerate() {
+            layer.scratch = options.target.scratch_of(&model, index);
+        }
+    }
+    program
+}
+
 /// With given cuts; `None` where layers cannot be cut like that.
 pub(super) fn write_cut(program: &Program, options: Options, cuts: &[Cut]) -> Option<Exported> {
+    let program = &with_scratch(program, options);
     let whole = assemble(program, Layout::whole(program), options, &[]);
     let model = Model::parse(&whole.blob).ok()?;
     let layout = Layout::given(program, &model, options.target, cuts)?;

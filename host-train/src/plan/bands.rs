@@ -1,8 +1,9 @@
 //! Which layers run in bands, and which of them as chains, so that the arena gets small.
 //!
-//! Steepest descent, once from whole layers and once from the smallest cut of each: of all ways to cut the layers that are alive where the plan is
-//! highest, the one with the lowest plan is taken, until none is lower. Then bands are
-//! made as high as the arena allows, since each costs the set-up of its kernel.
+//! Steepest descent, once from whole layers and from the smallest cuts of each: of all ways
+//! to cut the layers that are alive where the plan is highest, the one with the lowest plan
+//! is taken, until none is lower. Then a sixteenth of the arena is given back for less
+//! work: each band costs the set-up of its kernel, and kernels compute rows in pairs.
 
 use std::collections::HashMap;
 
@@ -23,7 +24,7 @@ impl Unit {
         Self { first, len: 1, bands: Bands::WHOLE, needs: None }
     }
 
-    fn bands(&self) -> usize {
+    pub(crate) fn bands(&self) -> usize {
         self.needs.map_or(1, |needs| needs.bands)
     }
 }
@@ -40,6 +41,8 @@ pub(crate) trait Layers {
     fn needs(&self, first: usize, len: usize, bands: Bands) -> Option<ChainNeeds>;
     /// Bytes of a layer's operands and scratch.
     fn alone(&self, unit: &Unit) -> usize;
+    /// Roughly the cycles that a unit takes on the target.
+    fn cost(&self, unit: &Unit) -> u64;
     /// Bytes of arena with these units, and the layers at its top, as steps `first..=last`.
     fn estimate(&self, units: &[Unit]) -> (usize, Vec<[usize; 2]>);
 }
@@ -55,12 +58,18 @@ fn heights(height: usize) -> impl Iterator<Item = usize> {
 /// Chooses units for all layers.
 pub(crate) fn choose(layers: &impl Layers) -> Vec<Unit> {
     let mut search = Search { layers, known: HashMap::new() };
-    let whole: Vec<Unit> = (0..layers.count()).map(Unit::whole).collect();
-    // Where many steps are equally high, cutting one of them alone lowers nothing.
-    let cut = (0..layers.count()).map(|i| search.smallest(i)).collect();
-    let plans = [whole, cut].map(|start| search.descend(start));
-    let [(whole, bytes), (cut, fewer)] = plans;
-    if fewer < bytes { search.relax(cut, fewer) } else { search.relax(whole, bytes) }
+    // Where many steps are equally high, cutting one of them alone lowers nothing. A row of
+    // layers that all work in place wanders to one side of the arena, unless each second one
+    // goes backwards.
+    let directions: [fn(usize) -> bool; 3] = [|_| false, |i| i % 2 == 1, |i| i % 2 == 0];
+    let mut starts: Vec<Vec<Unit>> = vec![(0..layers.count()).map(Unit::whole).collect()];
+    for reverse in directions {
+        starts.push((0..layers.count()).map(|i| search.smallest(i, reverse(i))).collect());
+    }
+    let plans: Vec<(Vec<Unit>, usize)> =
+        starts.into_iter().map(|start| search.descend(start)).collect();
+    let lowest = plans.into_iter().min_by_key(|(_, bytes)| *bytes);
+    lowest.map_or_else(Vec::new, |(units, bytes)| search.relax(units, bytes))
 }
 
 /// `units` with the layers of `unit` taken together; `None` where it would cut one in two.
@@ -116,11 +125,13 @@ impl<L: Layers> Search<'_, L> {
         cuts
     }
 
-    /// The cut of a layer on its own that takes the least memory by itself.
-    fn smallest(&mut self, layer: usize) -> Unit {
+    /// The cut of a layer on its own that takes the least memory by itself, in this direction
+    /// if both take the same.
+    fn smallest(&mut self, layer: usize, reverse: bool) -> Unit {
         let mut options = vec![Unit::whole(layer)];
         options.extend(self.cuts(layer, 1));
-        let bytes = |unit: &Unit| (self.layers.alone(unit), unit.bands());
+        let bytes =
+            |unit: &Unit| (self.layers.alone(unit), unit.bands.reverse != reverse, unit.bands());
         options.into_iter().min_by_key(bytes).unwrap_or(Unit::whole(layer))
     }
 
@@ -167,21 +178,24 @@ impl<L: Layers> Search<'_, L> {
         candidates
     }
 
-    /// Whole layers again, or higher bands, where the arena does not grow.
+    /// Cuts of less work, whole layers among them, where the arena grows by a sixteenth at most.
     fn relax(&mut self, mut units: Vec<Unit>, bytes: usize) -> Vec<Unit> {
-        for first in 0..self.layers.count() {
+        let layers = self.layers;
+        let limit = bytes + bytes / 16;
+        for first in 0..layers.count() {
             let Some(&old) = units.iter().find(|unit| unit.first == first) else { continue };
             if old.needs.is_none() {
                 continue;
             }
             let mut options = self.cuts(first, old.len);
-            options.sort_by_key(Unit::bands);
             if old.len == 1 {
-                options.insert(0, Unit::whole(first));
+                options.push(Unit::whole(first));
             }
-            for option in options.into_iter().filter(|option| option.bands() < old.bands()) {
+            options.retain(|option| layers.cost(option) < layers.cost(&old));
+            options.sort_by_key(|option| layers.cost(option));
+            for option in options {
                 let Some(tried) = replace(&units, option) else { continue };
-                if self.layers.estimate(&tried).0 <= bytes {
+                if layers.estimate(&tried).0 <= limit {
                     units = tried;
                     break;
                 }

@@ -42,6 +42,7 @@ mod winograd;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use depthwise_conv2d::own_scratch as own_depthwise_conv2d_scratch;
 pub(crate) use fused_conv_pool::{owns as owns_conv_pool2d, variant as conv_pool2d_variant};
 pub(crate) use fused_upsample::{owns as owns_upsample_conv2d, variant as upsample_conv2d_variant};
 
@@ -124,6 +125,14 @@ impl Kernels<i8> for CortexM {
         scratch: &mut [u8],
     ) {
         depthwise_conv2d::run(op, x, y, scratch);
+    }
+    fn own_depthwise_conv2d(
+        op: &ops::DepthwiseConv2d<'_, i8>,
+        x: View<'_, i8>,
+        y: ViewMut<'_, i8>,
+        scratch: &mut [u8],
+    ) {
+        depthwise_conv2d::on_pairs(op, x, y, scratch);
     }
     fn transposed_conv2d_scratch(op: &ops::TransposedConv2dGeometry) -> usize {
         transposed_conv2d::scratch(op)

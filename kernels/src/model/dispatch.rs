@@ -11,6 +11,7 @@ use crate::backend::{Backend, Kernels};
 use crate::epilogue::Activate;
 use crate::model::layer::{Bounds, DType, Layer, Linear, Op, Places, Slot, Span};
 use crate::model::parse::Model;
+use crate::model::route::Route;
 use crate::ops::elementwise::FloatUnary;
 use crate::ops::{
     self, AveragePool2d, BedOfNails2d, Binary, Conv2d, Dense, DepthwiseConv2d, MaxPool2d,
@@ -134,7 +135,7 @@ fn typed<B: Backend + Kernels<E>, E: Typed>(
     let io = Io { blob, gaps, inputs: places.inputs, x, y, second, scratch };
     match &layer.op {
         Op::Conv2d(..) | Op::DepthwiseConv2d(..) | Op::TransposedConv2d(..) | Op::Dense(..) => {
-            linear::<B, E>(&layer.op, io);
+            linear::<B, E>(layer, io);
         }
         Op::ConvPool2d(..) | Op::UpsampleConv2d(..) | Op::UnpoolConv2d(..) => {
             fused::run::<B, E>(layer, io);
@@ -231,13 +232,13 @@ fn by_type<B: Backend>(layer: &Layer, io: Untyped<'_>) {
 }
 
 #[inline(always)]
-fn linear<B: Backend + Kernels<E>, E: Typed>(op: &Op, io: Io<'_, E>) {
+fn linear<B: Backend + Kernels<E>, E: Typed>(layer: &Layer, io: Io<'_, E>) {
     let blob = io.blob;
     let parts = |linear: &Linear| {
         let epilogue = E::epilogue(blob, &linear.epilogue);
         (array::<E>(blob, linear.weights), E::code(linear.zero_point), epilogue)
     };
-    match op {
+    match &layer.op {
         Op::Conv2d(g, data) if data.packing != pack::PLAIN => {
             E::packed(Geometry::Conv2d(*g), data, io);
         }
@@ -262,7 +263,9 @@ fn linear<B: Backend + Kernels<E>, E: Typed>(op: &Op, io: Io<'_, E>) {
             let (weights, padding, epilogue) = parts(data);
             let op = DepthwiseConv2d { geometry: *g, weights, padding, epilogue };
             let Some((x, y, scratch)) = io.views(g.input, g.output) else { return };
-            if scratch.len() >= <B as Kernels<E>>::depthwise_conv2d_scratch(g) {
+            if let Route::Own(_) = layer.route {
+                B::own_depthwise_conv2d(&op, x, y, scratch);
+            } else if scratch.len() >= <B as Kernels<E>>::depthwise_conv2d_scratch(g) {
                 B::depthwise_conv2d(&op, x, y, scratch);
             } else {
                 ops::depthwise_conv2d::run::<E, B>(&op, x, y, scratch);

@@ -5,8 +5,9 @@
 //! of the layer, so it is made here: of an embedded model the compiler sees a single
 //! kernel per layer, and links nothing of the others.
 
-use crate::backend::{Owner, cortex_m};
+use crate::backend::{Backend, Kernels, Owner, cortex_m};
 use crate::epilogue::Ending;
+use crate::model::check::{packed, scratch_needed};
 use crate::model::format::word;
 use crate::model::layer::{DType, Epilogue, Layer, Linear, Op};
 use crate::model::parse::Model;
@@ -37,6 +38,14 @@ pub(crate) const fn route(owner: Owner, model: &Model<'_>, layer: &Layer) -> Rou
     }
     let scratch = layer.scratch.len;
     match &layer.op {
+        Op::DepthwiseConv2d(g, linear) => {
+            let own = cortex_m::own_depthwise_conv2d_scratch(g, &ending(model, linear));
+            if let Some(own) = own
+                && scratch >= own
+            {
+                return Route::Own(0);
+            }
+        }
         Op::ConvPool2d(g, linear, _) => {
             let ending = ending(model, linear);
             if cortex_m::owns_conv_pool2d(g, &ending, scratch) {
@@ -52,6 +61,48 @@ pub(crate) const fn route(owner: Owner, model: &Model<'_>, layer: &Layer) -> Rou
         _ => {}
     }
     Route::Ask
+}
+
+/// Bytes of scratch that the kernel of `B` for this layer asks for.
+pub(crate) fn scratch_wanted<B: Backend>(model: &Model<'_>, layer: &Layer) -> usize {
+    if let (Owner::CortexM, DType::I8, Op::DepthwiseConv2d(g, linear)) =
+        (B::OWNER, layer.element, &layer.op)
+        && let Some(own) = cortex_m::own_depthwise_conv2d_scratch(g, &ending(model, linear))
+    {
+        return own;
+    }
+    let float = layer.element.is(DType::F32);
+    match &layer.op {
+        Op::Conv2d(g, _) if float => <B as Kernels<f32>>::conv2d_scratch(g),
+        Op::Conv2d(g, _) => <B as Kernels<i8>>::conv2d_scratch(g),
+        Op::DepthwiseConv2d(g, _) if float => <B as Kernels<f32>>::depthwise_conv2d_scratch(g),
+        Op::DepthwiseConv2d(g, _) => <B as Kernels<i8>>::depthwise_conv2d_scratch(g),
+        Op::TransposedConv2d(g, _) if float => <B as Kernels<f32>>::transposed_conv2d_scratch(g),
+        Op::TransposedConv2d(g, _) => <B as Kernels<i8>>::transposed_conv2d_scratch(g),
+        Op::ConvPool2d(g, ..) if float => <B as Kernels<f32>>::conv_pool2d_scratch(g),
+        Op::ConvPool2d(g, ..) => <B as Kernels<i8>>::conv_pool2d_scratch(g),
+        Op::UpsampleConv2d(g, _) if float => <B as Kernels<f32>>::upsample_conv2d_scratch(g),
+        Op::UpsampleConv2d(g, _) => <B as Kernels<i8>>::upsample_conv2d_scratch(g),
+        Op::UnpoolConv2d(g, ..) if float => <B as Kernels<f32>>::unpool_conv2d_scratch(g),
+        Op::UnpoolConv2d(g, ..) => <B as Kernels<i8>>::unpool_conv2d_scratch(g),
+        Op::Dense(g, _) if float => <B as Kernels<f32>>::dense_scratch(g),
+        Op::Dense(g, _) => <B as Kernels<i8>>::dense_scratch(g),
+        _ => 0,
+    }
+}
+
+impl Model<'_> {
+    /// Bytes of scratch with which backend `B` runs layer `index` in its fastest kernel, at
+    /// least what every backend needs.
+    pub fn scratch_for<B: Backend>(&self, index: usize) -> usize {
+        let Ok(layer) = self.decode(index) else { return 0 };
+        let needed = scratch_needed(&layer).unwrap_or(0);
+        if packed(&layer.op).is_some() {
+            needed
+        } else {
+            needed.max(scratch_wanted::<B>(self, &layer))
+        }
+    }
 }
 
 /// Largest magnitude of a weight.

@@ -2,14 +2,14 @@
 
 use core::marker::PhantomData;
 
-use crate::backend::{Backend, Kernels, Native};
+use crate::backend::{Backend, Native};
 use crate::error::ArenaError;
 use crate::model::chain;
 use crate::model::dispatch::dispatch;
 use crate::model::format::ALIGNMENT;
-use crate::model::layer::{DType, Layer, Op, TensorInfo};
+use crate::model::layer::{DType, Layer, TensorInfo};
 use crate::model::parse::Model;
-use crate::model::route::route;
+use crate::model::route::{route, scratch_wanted};
 
 /// Told before and after each layer of a run.
 pub trait Observer {
@@ -172,52 +172,32 @@ impl<'m, 'a, B: Backend> Session<'m, 'a, B> {
 /// Runs layer `index`, with it the chain that begins there, and nothing inside of a chain.
 #[inline(never)]
 fn run_layer<B: Backend>(model: &Model<'_>, index: usize, arena: &mut [u8]) {
-    let Ok(mut layer) = model.decode(index) else { return };
+    let Ok(layer) = model.decode(index) else { return };
     let len = model.chain_len(index);
     if len == 1 && layer.bands.is_whole() {
-        layer.route = route(B::OWNER, model, &layer);
-        return run_whole::<B>(model, &layer, arena);
+        return run_whole::<B>(model, layer, arena);
     }
     if let Ok(chain) = model.chain(index, len) {
-        chain::run(model, &chain, arena, &mut run_whole::<B>);
+        chain::run(model, &chain, arena, &mut |model, layer, arena| {
+            run_whole::<B>(model, *layer, arena);
+        });
     }
 }
 
 /// One copy of every operator serves all layers of a run-time model.
 #[inline(never)]
-fn run_whole<B: Backend>(model: &Model<'_>, layer: &Layer, arena: &mut [u8]) {
-    dispatch::<B>(model, layer, arena);
+fn run_whole<B: Backend>(model: &Model<'_>, mut layer: Layer, arena: &mut [u8]) {
+    layer.route = route(B::OWNER, model, &layer);
+    dispatch::<B>(model, &layer, arena);
 }
 
 impl Model<'_> {
     /// Bytes of arena with which backend `B` can use its fastest kernels in every layer.
     pub fn arena_bytes_for<B: Backend>(&self) -> usize {
         let wanted = (0..self.layers()).filter_map(|i| self.decode(i).ok()).map(|layer| {
-            let wanted = scratch_wanted::<B>(&layer);
+            let wanted = scratch_wanted::<B>(self, &layer);
             if wanted > layer.scratch.len { wanted } else { 0 }
         });
         self.arena_bytes() + wanted.max().unwrap_or(0)
-    }
-}
-
-/// Bytes of scratch that the kernel of `B` for this layer asks for.
-pub(crate) fn scratch_wanted<B: Backend>(layer: &Layer) -> usize {
-    let float = layer.element.is(DType::F32);
-    match &layer.op {
-        Op::Conv2d(g, _) if float => <B as Kernels<f32>>::conv2d_scratch(g),
-        Op::Conv2d(g, _) => <B as Kernels<i8>>::conv2d_scratch(g),
-        Op::DepthwiseConv2d(g, _) if float => <B as Kernels<f32>>::depthwise_conv2d_scratch(g),
-        Op::DepthwiseConv2d(g, _) => <B as Kernels<i8>>::depthwise_conv2d_scratch(g),
-        Op::TransposedConv2d(g, _) if float => <B as Kernels<f32>>::transposed_conv2d_scratch(g),
-        Op::TransposedConv2d(g, _) => <B as Kernels<i8>>::transposed_conv2d_scratch(g),
-        Op::ConvPool2d(g, ..) if float => <B as Kernels<f32>>::conv_pool2d_scratch(g),
-        Op::ConvPool2d(g, ..) => <B as Kernels<i8>>::conv_pool2d_scratch(g),
-        Op::UpsampleConv2d(g, _) if float => <B as Kernels<f32>>::upsample_conv2d_scratch(g),
-        Op::UpsampleConv2d(g, _) => <B as Kernels<i8>>::upsample_conv2d_scratch(g),
-        Op::UnpoolConv2d(g, ..) if float => <B as Kernels<f32>>::unpool_conv2d_scratch(g),
-        Op::UnpoolConv2d(g, ..) => <B as Kernels<i8>>::unpool_conv2d_scratch(g),
-        Op::Dense(g, _) if float => <B as Kernels<f32>>::dense_scratch(g),
-        Op::Dense(g, _) => <B as Kernels<i8>>::dense_scratch(g),
-        _ => 0,
     }
 }

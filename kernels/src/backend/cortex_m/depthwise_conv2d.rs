@@ -6,9 +6,11 @@ pub(super) mod pairs;
 use super::CortexM;
 use super::epilogue::Finish;
 use super::expand::Weights;
+use super::images;
 use super::linear::{Input, Linear};
 use super::window::Layout;
 use crate::backend::line::Line;
+use crate::epilogue::Ending;
 use crate::ops::{self, Conv2dGeometry, DepthwiseConv2d};
 use crate::view::{View, ViewMut};
 
@@ -27,6 +29,31 @@ pub(super) fn scratch(g: &Conv2dGeometry) -> usize {
         .max(ops::depthwise_conv2d::scratch_bytes::<i8>(g))
 }
 
+/// Bytes of scratch of [`on_pairs`], where it computes a layer with this end.
+pub(crate) const fn own_scratch(g: &Conv2dGeometry, ending: &Ending) -> Option<usize> {
+    match pairs::words(g) {
+        Some(words) if ending.is_short(g.window.taps()) => Some(4 * words),
+        _ => None,
+    }
+}
+
+/// For layers that have an [`own_scratch`], which is there.
+#[inline(never)]
+pub(super) fn on_pairs(
+    op: &DepthwiseConv2d<'_, i8>,
+    x: View<'_, i8>,
+    mut y: ViewMut<'_, i8>,
+    scratch: &mut [u8],
+) {
+    let g = &op.geometry;
+    let (_, words, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);
+    let Some(words) = pairs::words(g).and_then(|count| words.get_mut(..count)) else { return };
+    let finish = Finish::new(&op.epilogue, g.window.taps());
+    for (image, out) in images(x, &mut y, [g.input, g.output]) {
+        pairs::run(op, &finish, image, out, words);
+    }
+}
+
 /// See [`DepthwiseConv2d`].
 #[inline(never)]
 pub(super) fn run(
@@ -38,11 +65,10 @@ pub(super) fn run(
     let g = &op.geometry;
     let (_, words, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);
     let finish = Finish::new(&op.epilogue, g.window.taps());
-    let images = x.data().chunks_exact(g.input.image());
     if let Some(words) = pairs::words(g).and_then(|count| words.get_mut(..count))
         && finish.short
     {
-        for (image, out) in images.zip(y.data_mut().chunks_exact_mut(g.output.image())) {
+        for (image, out) in images(x, &mut y, [g.input, g.output]) {
             pairs::run(op, &finish, image, out, words);
         }
         return;
@@ -66,7 +92,7 @@ pub(super) fn run(
         finish,
         width: columns.outputs,
     };
-    for (image, out) in images.zip(y.data_mut().chunks_exact_mut(g.output.image())) {
+    for (image, out) in images(x, &mut y, [g.input, g.output]) {
         let input = Input { image, channels: g.input.c, zero_point: op.padding };
         layer.run(&layout, &input, out, words);
     }

@@ -7,7 +7,7 @@ use crate::model::bands::Bands;
 use crate::model::check::scratch_needed;
 use crate::model::layer::{Layer, Span};
 use crate::model::parse::Model;
-use crate::model::session::scratch_wanted;
+use crate::model::route::scratch_wanted;
 
 /// Memory of consecutive layers that run band by band together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Model<'_> {
         let mut needs =
             ChainNeeds { kept: [0; CHAIN], scratch: 0, clearance: [0; 2], bands: walk.bands() };
         while let Some((i, step)) = walk.next().ok()? {
-            needs.scratch = needs.scratch.max(scratch::<B>(&step.layer, wanted)?);
+            needs.scratch = needs.scratch.max(scratch::<B>(self, &step.layer, wanted)?);
             if i + 1 < len {
                 needs.kept[i] = needs.kept[i].max(walk.kept(i));
             }
@@ -87,8 +87,8 @@ impl ChainNeeds {
     }
 }
 
-fn scratch<B: Backend>(layer: &Layer, wanted: bool) -> Option<usize> {
+fn scratch<B: Backend>(model: &Model<'_>, layer: &Layer, wanted: bool) -> Option<usize> {
     let needed = scratch_needed(layer).ok()?;
     let packed = crate::model::check::packed(&layer.op).is_some();
-    Some(if wanted && !packed { needed.max(scratch_wanted::<B>(layer)) } else { needed })
+    Some(if wanted && !packed { needed.max(scratch_wanted::<B>(model, layer)) } else { needed })
 }
