@@ -14,6 +14,7 @@ use host_train::calibrate::Ranges;
 use host_train::export::{Options, Target, export};
 use host_train::graph::{Activation, DType, Graph, Op, Padding, ResizeMode, Tensor, TensorId};
 use host_train::inspect::summarize;
+use host_train::optimize::Passes;
 use host_train::quantize::quantize;
 use host_train::runner::{AlignedBytes, parse, read_blob};
 use microconv::backend::Scalar;
@@ -86,7 +87,9 @@ fn main() -> Result<()> {
     for (seed, layer) in list.layer.iter().enumerate() {
         let graph = Builder::new(layer, seed as u64).build();
         let graph = graph.with_context(|| layer.name.clone())?;
-        let options = |strip| Options { target: Target::CortexM, strip, ..Options::default() };
+        // Kernels are measured, not bands.
+        let passes = Passes::DEFAULT.with_bands(false);
+        let options = |strip| Options { target: Target::CortexM, passes, strip };
         let noted = AlignedBytes::copy_of(&export(&graph, options(false))?.blob);
         let blob = export(&graph, options(true))?.blob;
         entries.push(Entry { weights: blob.len(), ..entry(&layer.name, &noted)? });

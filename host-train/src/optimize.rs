@@ -99,7 +99,7 @@ impl Passes {
 
     /// Those among the first `count` of [`PASSES`].
     fn first(self, count: usize) -> Self {
-        Self(self.0 & ((1 << count) - 1 | Self::WHERE_IT_PAYS))
+        Self(self.0 & (((1 << count) - 1) | Self::WHERE_IT_PAYS))
     }
 }
 

@@ -63,6 +63,10 @@ pub trait Kernels<E: Element>: Sized {
     fn depthwise_conv2d_scratch(op: &ops::Conv2dGeometry) -> usize {
         ops::depthwise_conv2d::scratch_bytes::<E>(op)
     }
+    /// Bytes from which [`Kernels::depthwise_conv2d`] runs, in a slower form if need be.
+    fn depthwise_conv2d_least(op: &ops::Conv2dGeometry) -> usize {
+        Self::depthwise_conv2d_scratch(op)
+    }
     /// See [`DepthwiseConv2d`].
     fn depthwise_conv2d(
         op: &DepthwiseConv2d<'_, E>,

@@ -67,10 +67,11 @@ impl Layout {
     }
 
     /// Whether bands are worth their price beside the plan of whole layers: an arena smaller by
-    /// 15 % or more for 10 % more work at most.
+    /// 15 % or more, a kilobyte at least, for 10 % more work at most.
     pub(super) fn pays(&self, whole: &Plan) -> bool {
         let [before, after] = self.work;
-        self.plan.bytes * 100 <= whole.bytes * 85 && after * 10 <= before * 11
+        let much = self.plan.bytes * 100 <= whole.bytes * 85;
+        much && self.plan.bytes + 1024 <= whole.bytes && after * 10 <= before * 11
     }
 
     /// These cuts, all other layers whole.

@@ -118,6 +118,9 @@ impl Kernels<i8> for CortexM {
     fn depthwise_conv2d_scratch(op: &ops::Conv2dGeometry) -> usize {
         depthwise_conv2d::scratch(op)
     }
+    fn depthwise_conv2d_least(op: &ops::Conv2dGeometry) -> usize {
+        ops::depthwise_conv2d::scratch_bytes::<i8>(op)
+    }
     fn depthwise_conv2d(
         op: &ops::DepthwiseConv2d<'_, i8>,
         x: View<'_, i8>,

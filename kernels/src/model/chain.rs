@@ -20,7 +20,7 @@ use crate::model::bands::{Bands, Rows};
 use crate::model::format::{LayerRecord, TensorRecord, word};
 use crate::model::layer::{Layer, Span};
 use crate::model::parse::Model;
-use crate::model::route::{Route, route};
+use crate::model::route::{Route, known_route};
 
 /// Layers of a chain at most.
 pub const CHAIN: usize = 4;
@@ -234,7 +234,7 @@ impl<'a> Model<'a> {
         let Some(mut walk) = unrouted.walk() else { return nothing };
         let mut seen = [false; CHAIN];
         while let Ok(Some((i, step))) = walk.next() {
-            let now = route(owner, self, &step.layer);
+            let now = known_route(owner, self, &step.layer);
             if !seen[i] {
                 chain.layers[i].route = now;
             } else if !now.is(chain.layers[i].route) {

@@ -265,7 +265,7 @@ fn linear<B: Backend + Kernels<E>, E: Typed>(layer: &Layer, io: Io<'_, E>) {
             let Some((x, y, scratch)) = io.views(g.input, g.output) else { return };
             if let Route::Own(_) = layer.route {
                 B::own_depthwise_conv2d(&op, x, y, scratch);
-            } else if scratch.len() >= <B as Kernels<E>>::depthwise_conv2d_scratch(g) {
+            } else if scratch.len() >= <B as Kernels<E>>::depthwise_conv2d_least(g) {
                 B::depthwise_conv2d(&op, x, y, scratch);
             } else {
                 ops::depthwise_conv2d::run::<E, B>(&op, x, y, scratch);

@@ -8,7 +8,7 @@ use crate::model::chain::{self, Chain, Entry, KINDS, Kind, Kinds, STEPS};
 use crate::model::dispatch::{dispatch, dispatch_at};
 use crate::model::layer::{DType, Layer, Slot, Span};
 use crate::model::parse::Model;
-use crate::model::route::route;
+use crate::model::route::known_route;
 use crate::model::session::{Observer, Session, Tensors};
 
 /// A model whose blob is part of the program; [`include_model!`](crate::include_model) implements it.
@@ -163,7 +163,7 @@ const fn layer_or_nothing<B: Backend>(model: &Model<'static>, index: usize) -> L
     if index < model.layers()
         && let Ok(mut layer) = model.decode(index)
     {
-        layer.route = route(B::OWNER, model, &layer);
+        layer.route = known_route(B::OWNER, model, &layer);
         return layer;
     }
     Layer::NOTHING

@@ -172,23 +172,25 @@ impl<'m, 'a, B: Backend> Session<'m, 'a, B> {
 /// Runs layer `index`, with it the chain that begins there, and nothing inside of a chain.
 #[inline(never)]
 fn run_layer<B: Backend>(model: &Model<'_>, index: usize, arena: &mut [u8]) {
-    let Ok(layer) = model.decode(index) else { return };
+    let Ok(mut layer) = model.decode(index) else { return };
     let len = model.chain_len(index);
     if len == 1 && layer.bands.is_whole() {
-        return run_whole::<B>(model, layer, arena);
+        layer.route = route(B::OWNER, model, &layer);
+        return run_whole::<B>(model, &layer, arena);
     }
     if let Ok(chain) = model.chain(index, len) {
         chain::run(model, &chain, arena, &mut |model, layer, arena| {
-            run_whole::<B>(model, *layer, arena);
+            let mut layer = *layer;
+            layer.route = route(B::OWNER, model, &layer);
+            run_whole::<B>(model, &layer, arena);
         });
     }
 }
 
 /// One copy of every operator serves all layers of a run-time model.
 #[inline(never)]
-fn run_whole<B: Backend>(model: &Model<'_>, mut layer: Layer, arena: &mut [u8]) {
-    layer.route = route(B::OWNER, model, &layer);
-    dispatch::<B>(model, &layer, arena);
+fn run_whole<B: Backend>(model: &Model<'_>, layer: &Layer, arena: &mut [u8]) {
+    dispatch::<B>(model, layer, arena);
 }
 
 impl Model<'_> {

@@ -10,7 +10,6 @@ use super::images;
 use super::linear::{Input, Linear};
 use super::window::Layout;
 use crate::backend::line::Line;
-use crate::epilogue::Ending;
 use crate::ops::{self, Conv2dGeometry, DepthwiseConv2d};
 use crate::view::{View, ViewMut};
 
@@ -29,15 +28,16 @@ pub(super) fn scratch(g: &Conv2dGeometry) -> usize {
         .max(ops::depthwise_conv2d::scratch_bytes::<i8>(g))
 }
 
-/// Bytes of scratch of [`on_pairs`], where it computes a layer with this end.
-pub(crate) const fn own_scratch(g: &Conv2dGeometry, ending: &Ending) -> Option<usize> {
+/// Bytes of scratch of [`on_pairs`], where it computes a layer of this shape whose
+/// [`Ending::is_short`](crate::epilogue::Ending::is_short).
+pub(crate) const fn own_scratch(g: &Conv2dGeometry) -> Option<usize> {
     match pairs::words(g) {
-        Some(words) if ending.is_short(g.window.taps()) => Some(4 * words),
-        _ => None,
+        Some(words) => Some(4 * words),
+        None => None,
     }
 }
 
-/// For layers that have an [`own_scratch`], which is there.
+/// For layers that have an [`own_scratch`], which is there, and a short ending.
 #[inline(never)]
 pub(super) fn on_pairs(
     op: &DepthwiseConv2d<'_, i8>,

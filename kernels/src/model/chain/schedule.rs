@@ -10,7 +10,7 @@ use crate::backend::Owner;
 use crate::error::some;
 use crate::model::layer::{Layer, Places, Span};
 use crate::model::parse::Model;
-use crate::model::route::route;
+use crate::model::route::known_route;
 
 /// Kinds of steps at most; a chain that has more is walked through at run time.
 pub(crate) const KINDS: usize = 16;
@@ -118,7 +118,7 @@ impl Kinds {
                     return Self::NONE;
                 }
                 let mut kind = Kind::of(&chain, member, &step);
-                kind.layer.route = route(owner, model, &kind.layer);
+                kind.layer.route = known_route(owner, model, &kind.layer);
                 kinds.list[kinds.len] = kind;
                 kinds.len += 1;
             }
