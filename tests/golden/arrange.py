@@ -221,7 +221,14 @@ def parts():
     yield "space_to_batch_rank_3", batched("SPACE_TO_BATCH_ND", (2, 6, 3), [2], [[0, 0]], (4, 3, 3))
     yield "batch_to_space", batched("BATCH_TO_SPACE_ND", (6, 2, 2, 2), [2, 3], [[1, 0], [0, 2]], (1, 3, 4, 2))
     yield "batch_to_space_rank_3", batched("BATCH_TO_SPACE_ND", (4, 3, 3), [2], [[0, 1]], (2, 5, 3))
+    def relabelled(b):
+        """The converter gives the output a scale of its own; the kernel moves codes."""
+        x = b.input((1, 4, 3, 2), 1 / 40, 3)
+        y = b.op("REVERSE_V2", [x, b.ints([2])], (1, 4, 3, 2), 1 / 60, -9)
+        return b.finish(b.op("ADD", [y, y], (1, 4, 3, 2), 1 / 30, 0))
+
     yield "reverse_rows", reverse((1, 4, 3, 2), [1])
+    yield "reverse_relabelled", relabelled
     yield "reverse_last", reverse((2, 5), [-1])
 
 

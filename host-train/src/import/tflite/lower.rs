@@ -10,6 +10,9 @@ use crate::graph::{DType, Data, Graph, Op, Quantization, Tensor as GraphTensor, 
 use crate::import::ImportError;
 
 mod constants;
+mod subgraphs;
+
+use subgraphs::{calls, calls_subgraph};
 
 /// What the name of a node ends in that computes something on the way to an output.
 pub(super) const STEP_SUFFIX: &str = ":step";
@@ -50,31 +53,6 @@ pub(super) fn survey(model: &Model<'_>) -> Vec<ImportError> {
         problems.extend(calls(model));
     }
     problems
-}
-
-/// IF, WHILE, CALL and CALL_ONCE run another subgraph.
-fn calls_subgraph(code: i32) -> bool {
-    matches!(code, 31 | 118 | 119 | 129)
-}
-
-/// What a model of several subgraphs is refused with.
-fn calls(model: &Model<'_>) -> Option<ImportError> {
-    if model.subgraphs == 1 {
-        return None;
-    }
-    let count = model.subgraphs;
-    let caller = model.operators.iter().find(|o| calls_subgraph(o.code));
-    Some(ImportError::new(match caller {
-        Some(o) => {
-            let why = operators::refusal(o.code).unwrap_or_default();
-            format!("{}: {why} ({count} subgraphs)", label(o))
-        }
-        None if model.signatures.len() > 1 => format!(
-            "has {count} subgraphs, one for each of the signatures {}; convert one function a file",
-            model.signatures.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-        ),
-        None => format!("has {count} subgraphs; only models of one can be imported"),
-    }))
 }
 
 /// Lowers what can be; what comes after an operator that cannot is looked at
@@ -380,8 +358,17 @@ impl<'m, 'a> Lowering<'m, 'a> {
                 ));
             }
         }
-        let id = self.push(self.label(operator, output), op, inputs)?;
         let expected = self.activation(source)?;
+        let moves = matches!(op, Op::Slice { .. } | Op::Transpose { .. } | Op::Tile { .. });
+        let id = if moves && self.relabelled(inputs[0], &expected) {
+            // TFLite's kernels move codes whatever their scales, and the converter lets
+            // these differ for REVERSE_V2.
+            let moved = self.step(operator, op, inputs)?;
+            let same = core::array::from_fn(|i| (i as i32 - 128) as i8);
+            self.push(self.label(operator, output), Op::Table(Box::new(same)), &[moved])?
+        } else {
+            self.push(self.label(operator, output), op, inputs)?
+        };
         if !source.dynamic() && expected.shape != self.graph[id].shape && !self.dynamic() {
             return Err(format!(
                 "computes {:?}, the file says {:?}",
@@ -392,6 +379,12 @@ impl<'m, 'a> Lowering<'m, 'a> {
         self.graph[id].quantization = expected.quantization;
         self.entries[index] = Some(Entry::Tensor(id));
         Ok(())
+    }
+
+    /// Whether codes of `x` mean other reals than those of `to`.
+    fn relabelled(&self, x: TensorId, to: &GraphTensor) -> bool {
+        let x = &self.graph[x];
+        (x.dtype, to.dtype) == (DType::I8, DType::I8) && x.quantization != to.quantization
     }
 
     /// Whether the model has a dynamic batch, so that shapes in the file may be guesses.
