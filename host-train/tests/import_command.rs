@@ -30,7 +30,6 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("embedding", "operator 0 (CAST): ", "not supported"),
     ("flex", "operator 1 (CUSTOM FlexMatrixInverse): ", "Select TF operators (Flex)"),
     ("float16", "operator 0 (DEQUANTIZE): tensor ", "float16 weights are not supported"),
-    ("gru", "operator 1 (UNPACK): ", "not supported"),
     ("if", "operator 2 (IF): control flow", "not supported"),
     ("int16x8", "operator 0 (CONV_2D): tensor ", "int16 activations (int16x8)"),
     ("int16x8_float_ends", "operator 0 (QUANTIZE): tensor ", "int16 activations (int16x8)"),

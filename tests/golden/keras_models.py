@@ -43,6 +43,8 @@ def sequential():
     yield "bilinear", (5, 4, 3), [L.UpSampling2D(2, interpolation="bilinear")]
     yield "upsampling", (3, 4, 2), [L.UpSampling2D((2, 3))]
     yield "upsampling_dynamic", (3, 4, 2), [L.UpSampling2D(2)], {"batch": None}
+    yield "gru_unrolled", (3, 2), [L.GRU(4, unroll=True), L.Dense(2)]
+    yield "lstm_unrolled", (2, 3), [L.LSTM(3, unroll=True)]
     yield "upsampling1d", (5, 3), [L.UpSampling1D(2)]
     yield "pad_crop_permute", (5, 6, 3), [L.ZeroPadding2D(((1, 2), (3, 0))), L.Cropping2D(1), L.Permute((2, 1, 3))]
     yield "dense_keras_rank_3", (4, 6), [L.Dense(5, activation="relu")]

@@ -143,7 +143,6 @@ def cases():
     yield "custom", function(lambda x: tf.raw_ops.Cross(a=x, b=x + 1.0), [1, 3], custom=True)
     yield "flex", function(lambda x: tf.linalg.inv(x + 1.0), [1, 3, 3], flex=True)
     yield "lstm", convert(keras(L.LSTM(3, name="lstm"), shape=(4, 2)))
-    yield "gru", convert(keras(L.GRU(3, name="gru", unroll=True), shape=(2, 2)))
     yield "matmul", function(lambda x, y: tf.matmul(x, y), [1, 2, 3], [1, 3, 2])
     yield "cumsum", function(lambda x: tf.cumsum(x + 1.0, axis=1), [1, 4])
     yield "dynamic_height", function(lambda x: tf.nn.max_pool2d(x, 2, 2, "SAME"), [1, None, None, 3])

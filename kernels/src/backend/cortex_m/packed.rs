@@ -2,19 +2,19 @@
 
 use super::epilogue::Finish;
 use super::expand::Weights;
-use super::images;
 use super::lanes;
-use super::linear::Input;
 use super::plan::{Form, PHASES, Phase, Plan};
-use super::planes::Planes;
 use super::quads;
 use super::stream;
 use super::winograd;
 use crate::backend::line::Line;
 use crate::epilogue::Requantize;
 use crate::ops;
-use crate::pack::{Geometry, Packed, WINOGRAD};
-use crate::view::{View, ViewMut};
+use crate::pack::{Geometry, WINOGRAD};
+
+mod run;
+
+pub(crate) use run::run;
 
 /// Forms by their number, from 1 on.
 const FORMS: [Form; 6] =
@@ -240,175 +240,5 @@ pub(crate) fn pack(
     let Some(plan) = planes(geometry, packing) else { return };
     for (group, words) in out.chunks_exact_mut(plan.group).enumerate() {
         stream::group(&weights, &finish, &plan, &list[..count], 2 * group, words);
-    }
-}
-
-/// A function per form, so that one which a program does not use is not linked.
-macro_rules! forms {
-    ($($form:ident $name:ident)*) => {
-        /// See [`Packed::run`]; shapes and scratch are right.
-        #[inline(always)]
-        pub(crate) fn run(
-            layer: &Packed<'_>,
-            x: View<'_, i8>,
-            y: ViewMut<'_, i8>,
-            scratch: &mut [u8],
-        ) {
-            if layer.packing == LANES {
-                let Some(plan) = lanes(&layer.geometry) else { return };
-                return on_lanes(layer, &plan, depth(&layer.geometry), x, y, scratch);
-            }
-            if layer.packing == QUADS {
-                return on_quads(layer, x, y, scratch);
-            }
-            if layer.packing == WINOGRAD {
-                let Some(plan) = winograd(&layer.geometry) else { return };
-                return by_winograd(layer, &plan, depth(&layer.geometry), x, y, scratch);
-            }
-            let Some(&form) = FORMS.get((layer.packing as usize).wrapping_sub(1)) else { return };
-            // Of an embedded model phases and plan are constants.
-            match &layer.geometry {
-                Geometry::Conv2d(g) => {
-                    let (rows, columns) = (&g.window.rows, &g.window.columns);
-                    let (rows, columns) = (Line::forward(rows), Line::forward(columns));
-                    formed(layer, form, &[Phase { rows, columns, bias: 0 }], x, y, scratch);
-                }
-                Geometry::TransposedConv2d(g) => {
-                    if let Some((list, count)) = Phase::transposed(&g.window, g.output.c) {
-                        formed(layer, form, list.get(..count).unwrap_or(&[]), x, y, scratch);
-                    }
-                }
-                Geometry::Dense(_) => {}
-            }
-        }
-
-        // No closure, which a second call would keep from being inlined.
-        #[inline(always)]
-        fn formed(
-            layer: &Packed<'_>,
-            form: Form,
-            phases: &[Phase],
-            x: View<'_, i8>,
-            y: ViewMut<'_, i8>,
-            scratch: &mut [u8],
-        ) {
-            let Some(plan) = Plan::folded(form, phases, channels(&layer.geometry), true) else {
-                return;
-            };
-            // What is left over is not to be filled.
-            let Some(scratch) = scratch.get_mut(..plan.bytes(true)) else { return };
-            let whole = layer.geometry.input().c.is_multiple_of(4);
-            match form {
-                $(Form::$form => $name(layer, &plan, phases, x, y, scratch, whole),)*
-            }
-        }
-
-        $(
-            #[inline(never)]
-            fn $name(
-                layer: &Packed<'_>,
-                plan: &Plan,
-                phases: &[Phase],
-                x: View<'_, i8>,
-                y: ViewMut<'_, i8>,
-                scratch: &mut [u8],
-                whole: bool,
-            ) {
-                all(layer, Form::$form, plan, phases, x, y, scratch, whole);
-            }
-        )*
-    };
-}
-forms! { Rows rows Twice twice Segments segments Columns columns Patch patch Double double }
-
-/// `whole`: whether channels come in fours.
-#[expect(clippy::too_many_arguments, reason = "what the compiler may know, one by one")]
-#[inline(always)]
-fn all(
-    layer: &Packed<'_>,
-    form: Form,
-    plan: &Plan,
-    phases: &[Phase],
-    x: View<'_, i8>,
-    mut y: ViewMut<'_, i8>,
-    scratch: &mut [u8],
-    whole: bool,
-) {
-    let (_, scratch, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);
-    let (input, output) = (x.shape(), y.shape());
-    let planes = Planes {
-        plan,
-        phases,
-        weights: Weights {
-            data: &[],
-            bias: &[],
-            outputs: output.c,
-            inputs: input.c,
-            kernel: [0, 0],
-            depthwise: false,
-        },
-        finish: Finish::new(&layer.epilogue, depth(&layer.geometry)),
-        width: output.w,
-    };
-    for (image, out) in images(x, &mut y, [input, output]) {
-        let input = Input { image, channels: input.c, zero_point: layer.zero_point };
-        planes.packed(form, whole, layer.words, &input, out, scratch);
-    }
-}
-
-#[inline(never)]
-fn on_lanes(
-    layer: &Packed<'_>,
-    plan: &lanes::Plan,
-    depth: usize,
-    x: View<'_, i8>,
-    mut y: ViewMut<'_, i8>,
-    scratch: &mut [u8],
-) {
-    let (_, scratch, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);
-    let finish = Finish::new(&layer.epilogue, depth);
-    let (image, out) = plan.image();
-    let images = x.data().chunks_exact(image);
-    for (image, out) in images.zip(y.data_mut().chunks_exact_mut(out)) {
-        plan.run(layer.words, &finish, layer.zero_point, image, out, scratch);
-    }
-}
-
-#[inline(never)]
-fn on_quads(layer: &Packed<'_>, x: View<'_, i8>, mut y: ViewMut<'_, i8>, scratch: &mut [u8]) {
-    let Geometry::TransposedConv2d(g) = &layer.geometry else { return };
-    let Some((list, count)) = Phase::transposed(&g.window, g.output.c) else { return };
-    let phases = list.get(..count).unwrap_or(&[]);
-    let Some(plan) = quads::Plan::new(phases, channels(&layer.geometry)) else { return };
-    let (_, scratch, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);
-    let (input, output) = (x.shape(), y.shape());
-    let on_quads = quads::Layer {
-        plan: &plan,
-        phases,
-        weights: layer.words,
-        finish: Finish::new(&layer.epilogue, depth(&layer.geometry)),
-        width: output.w,
-    };
-    for (image, out) in images(x, &mut y, [input, output]) {
-        let input = Input { image, channels: input.c, zero_point: layer.zero_point };
-        on_quads.run(&input, out, scratch);
-    }
-}
-
-#[inline(never)]
-fn by_winograd(
-    layer: &Packed<'_>,
-    plan: &winograd::Plan,
-    depth: usize,
-    x: View<'_, i8>,
-    mut y: ViewMut<'_, i8>,
-    scratch: &mut [u8],
-) {
-    let (_, scratch, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);
-    let finish = Finish::new(&layer.epilogue, depth);
-    let (image, out) = plan.image();
-    let images = x.data().chunks_exact(image);
-    for (image, out) in images.zip(y.data_mut().chunks_exact_mut(out)) {
-        plan.run(layer.words, &finish, layer.zero_point, image, out, scratch);
     }
 }
