@@ -27,8 +27,9 @@ pub(in crate::backend::cortex_m) const CHANNELS: usize = 4;
 /// Words of a channel: two per column of weights, bias, mantissa, offset, right shift.
 pub(in crate::backend::cortex_m) const WORDS: usize = 2 * TAPS + 4;
 
-/// Planes and weights of this many channels at a time have about this many words.
-const BUDGET: usize = 1024;
+/// Words that planes and weights of the channels at a time may have: a third of the bytes of
+/// the input, which is what else lies in memory, within these bounds.
+const BUDGET: [usize; 2] = [256, 1024];
 /// Cells of a map below which the work per channel outweighs what is saved.
 const LEAST: usize = 9;
 
@@ -44,7 +45,16 @@ const fn four(g: &Conv2dGeometry) -> usize {
 
 /// Fours of channels at a time, about as many in each pass.
 const fn at_once(g: &Conv2dGeometry) -> usize {
-    let (fours, most) = (g.input.c / CHANNELS, BUDGET / four(g));
+    let [least, most] = BUDGET;
+    let third = g.input.h * g.input.row() / 3 / size_of::<i32>();
+    let budget = if third < least {
+        least
+    } else if third > most {
+        most
+    } else {
+        third
+    };
+    let (fours, most) = (g.input.c / CHANNELS, budget / four(g));
     fours.div_ceil(fours.div_ceil(if most == 0 { 1 } else { most }))
 }
 
