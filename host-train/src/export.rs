@@ -1,6 +1,7 @@
 //! From a graph to a blob: layers lowered to the records that the kernels read,
 //! data deduplicated, the arena planned.
 
+mod apart;
 mod arrange;
 mod binary;
 mod fuse;
@@ -106,7 +107,7 @@ fn lowered(graph: &Graph, options: Options) -> Result<program::Program, GraphErr
     graph.validate()?;
     let graph = &optimize(graph, options.passes);
     graph.validate()?;
-    lower::lower(graph, options)
+    apart::lower(graph, options)
 }
 
 fn checked(exported: Exported) -> Result<Exported, GraphError> {

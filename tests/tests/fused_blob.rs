@@ -20,8 +20,12 @@ const SAMPLES: usize = 6;
 
 /// A built-in architecture with random weights, as floats and quantised.
 fn graphs(name: &str) -> [Graph; 2] {
-    let architecture = Architecture::load(name).unwrap();
-    let mut values = Values::new(name.len() as u64 * 77);
+    random(&Architecture::load(name).unwrap(), name.len() as u64 * 77)
+}
+
+/// An architecture with random weights, as floats and quantised.
+fn random(architecture: &Architecture, seed: u64) -> [Graph; 2] {
+    let mut values = Values::new(seed);
     let mut weights = Weights::default();
     for (name, spec) in architecture.weights() {
         let count: usize = spec.shape.iter().product();
@@ -134,6 +138,67 @@ fn remembered_maxima() {
 fn beds_of_nails() {
     use opcode::{CONV_2D, CONV_POOL_2D, TRANSPOSED_CONV_2D};
     check("bed-of-nails", &[CONV_POOL_2D, CONV_2D, TRANSPOSED_CONV_2D]);
+}
+
+/// Pairs over many channels.
+const WIDE_PAIRS: &str = r#"
+    name = "wide-pairs"
+    input = [16, 16, 8]
+    [[layers]]
+    type = "Conv2D"
+    filters = 16
+    kernel_size = 3
+    padding = "same"
+    activation = "relu"
+    [[layers]]
+    type = "MaxPooling2D"
+    pool_size = 2
+    [[layers]]
+    type = "UpSampling2D"
+    size = 2
+    [[layers]]
+    type = "Conv2D"
+    filters = 16
+    kernel_size = 3
+    padding = "same"
+    activation = "relu"
+"#;
+
+/// A Cortex-M4 fuses the pairs that it has kernels for and packs the convolutions of others,
+/// and what it runs gives the codes of single layers.
+#[test]
+fn pairs_without_a_kernel_stay_apart_on_a_cortex_m4() {
+    use opcode::{CONV_2D, CONV_POOL_2D, MAX_POOL_2D, RESIZE_NEAREST_2D, TRANSPOSED_CONV_2D};
+    let strided = Architecture::load("strided-transpose").unwrap();
+    let upsample = Architecture::load("upsample").unwrap();
+    let wide = Architecture::parse(WIDE_PAIRS, "wide-pairs.toml").unwrap();
+    let transposed = [TRANSPOSED_CONV_2D, TRANSPOSED_CONV_2D];
+    let [up, pair] = [opcode::UPSAMPLE_CONV_2D, CONV_POOL_2D];
+    let cases = [
+        (&upsample, vec![pair, CONV_2D, up], vec![pair, CONV_2D, up]),
+        (
+            &strided,
+            [&[pair, pair], &transposed[..], &[CONV_2D]].concat(),
+            [&[pair, CONV_2D, MAX_POOL_2D], &transposed[..], &[CONV_2D]].concat(),
+        ),
+        (&wide, vec![pair, up], vec![CONV_2D, MAX_POOL_2D, RESIZE_NEAREST_2D, CONV_2D]),
+    ];
+    for (architecture, plain_weights, packed) in cases {
+        let [_, graph] = random(architecture, 3);
+        let inputs = inputs(&graph, false);
+        // Constant channels stay: the kernel of convolution and pool wants them by fours.
+        let passes = Passes::named(&["activation", "pool", "upsample"]);
+        let with = |target| export(&graph, Options { target, passes, strip: true }).unwrap();
+        let plain = Options { passes: Passes::NONE, ..Options::default() };
+        let want = outputs::<Scalar>(&export(&graph, plain).unwrap().blob, &inputs);
+        let all = [(Target::CortexMSmall, &plain_weights), (Target::CortexM, &packed)];
+        for (target, expected) in all {
+            let blob = with(target).blob;
+            assert_eq!(&opcodes(&blob), expected, "{} {target}", architecture.name);
+            assert_eq!(outputs::<CortexM>(&blob, &inputs), want, "{target}");
+            assert_eq!(outputs::<Scalar>(&blob, &inputs), want, "{target}");
+        }
+    }
 }
 
 /// A depthwise and pointwise network, a third of whose filters are all zero.

@@ -91,6 +91,9 @@ impl<'g> Lowering<'g> {
     fn is_worth_it(&self, group: &Group) -> bool {
         let fused = group.fused(self.graph);
         let Some((neighbour, _)) = fused.neighbour else { return true };
+        if self.apart.contains(&group.node) {
+            return false;
+        }
         let (Ok(x), Ok(weights)) = (self.input(fused.node, 0), self.input(fused.node, 1)) else {
             return false;
         };

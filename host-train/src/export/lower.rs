@@ -15,6 +15,8 @@ use crate::graph::{self, Activation, Data, Graph, GraphError, Node, Op, Tensor, 
 pub(super) struct Lowering<'g> {
     pub(super) graph: &'g Graph,
     pub(super) options: Options,
+    /// Convolutions that are layers of their own.
+    pub(super) apart: &'g [usize],
     pub(super) program: Program,
     ids: HashMap<TensorId, usize>,
     buffers: usize,
@@ -62,9 +64,14 @@ impl<'g> Fused<'g> {
     }
 }
 
-pub(super) fn lower(graph: &Graph, options: Options) -> Result<Program, GraphError> {
-    let mut lowering =
-        Lowering { graph, options, program: Program::default(), ids: HashMap::new(), buffers: 0 };
+/// The layers of a graph; convolutions `apart`, by their places in it, are fused with no neighbour.
+pub(super) fn lower(
+    graph: &Graph,
+    options: Options,
+    apart: &[usize],
+) -> Result<Program, GraphError> {
+    let (program, ids) = (Program::default(), HashMap::new());
+    let mut lowering = Lowering { graph, options, apart, program, ids, buffers: 0 };
     lowering.program.name.clone_from(&graph.name);
     for &id in &graph.inputs {
         let index = lowering.tensor(id).map_err(|why| GraphError::new("", why))?;
@@ -85,6 +92,7 @@ pub(super) fn lower(graph: &Graph, options: Options) -> Result<Program, GraphErr
         let before = lowering.program.layers.len();
         lowering.node(&fused).map_err(|why| GraphError::new(&node.name, why))?;
         for layer in &mut lowering.program.layers[before..] {
+            layer.node = group.node;
             layer.folded.extend(node.folded.iter().cloned());
             // Parts of a layer that was read back from a blob are in its list already.
             let part = format!("{}:", node.name);
@@ -200,6 +208,7 @@ impl<'g> Lowering<'g> {
             name: node.name.clone(),
             kind: node.op.name().to_string(),
             folded: Vec::new(),
+            node: 0,
             opcode,
             element,
             inputs,

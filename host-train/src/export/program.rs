@@ -38,6 +38,8 @@ pub(super) struct ProgramLayer {
     pub(super) name: String,
     pub(super) kind: String,
     pub(super) folded: Vec<String>,
+    /// The place in the graph of the node that gives the layer its name.
+    pub(super) node: usize,
     pub(super) opcode: u32,
     pub(super) element: DType,
     /// All tensors that it reads; the first three go into the record.

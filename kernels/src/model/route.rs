@@ -99,6 +99,12 @@ pub(crate) fn scratch_wanted<B: Backend>(model: &Model<'_>, layer: &Layer) -> us
 }
 
 impl Model<'_> {
+    /// Whether backend `B` has a kernel for the whole of the fused layer `index`, which runs in
+    /// the scratch that the layer has.
+    pub fn has_fused_kernel<B: Backend>(&self, index: usize) -> bool {
+        self.decode(index).is_ok_and(|layer| !route(B::OWNER, self, &layer).is(Route::Ask))
+    }
+
     /// Bytes of scratch with which backend `B` runs layer `index` in its fastest kernel, at
     /// least what every backend needs.
     pub fn scratch_for<B: Backend>(&self, index: usize) -> usize {
