@@ -61,14 +61,10 @@ fn configure() -> Result<(), String> {
     }
     println!("cargo:rerun-if-changed={}", model.display());
     println!("cargo:rustc-env=MICROCONV_MODEL_FILE={}", model.display());
-    // The blobs that `layers` measures, one after the other; a blob is a pack of one.
-    println!("cargo:rerun-if-env-changed=MICROCONV_PACK");
-    let pack = match env::var_os("MICROCONV_PACK").filter(|path| !path.is_empty()) {
-        Some(path) => PathBuf::from(path),
-        None => model,
-    };
-    println!("cargo:rerun-if-changed={}", pack.display());
-    println!("cargo:rustc-env=MICROCONV_PACK_FILE={}", pack.display());
+    // The blobs that `layers` measures: a folder of them, or the model alone.
+    println!("cargo:rerun-if-env-changed=MICROCONV_LIST");
+    let list = env::var_os("MICROCONV_LIST").filter(|path| !path.is_empty());
+    list_models(&list.map_or(model, PathBuf::from))?;
     println!("cargo:rustc-env=MICROCONV_BOARD_NAME={board}");
     println!("cargo:rustc-env=MICROCONV_SELFTEST_BYTES={bytes}");
     if bare {
@@ -78,6 +74,27 @@ fn configure() -> Result<(), String> {
         println!("cargo:rustc-link-arg-bins=--nmagic");
     }
     Ok(())
+}
+
+/// Writes `models.rs`, which declares a static model per blob of `list`, in the order of
+/// their names, and a macro that hands all of them on.
+fn list_models(list: &Path) -> Result<(), String> {
+    println!("cargo:rerun-if-changed={}", list.display());
+    let fail = |error| format!("{}: {error}", list.display());
+    let mut files = vec![list.to_owned()];
+    if list.is_dir() {
+        let entries: Result<Vec<_>, _> = fs::read_dir(list).map_err(fail)?.collect();
+        files = entries.map_err(fail)?.iter().map(fs::DirEntry::path).collect();
+        files.sort();
+    }
+    let (mut text, mut names) = (String::new(), String::new());
+    for (index, file) in files.iter().enumerate() {
+        text += &format!("microconv::include_model!(Model{index}, {file:?});\n");
+        names += &format!(" {index} Model{index}");
+    }
+    text += &format!("macro_rules! models {{ ($hand:ident) => {{ $hand!({names}) }}; }}\n");
+    let path = PathBuf::from(variable("OUT_DIR")?).join("models.rs");
+    fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// The board that `MICROCONV_BOARD` names, `host` by default on a host.

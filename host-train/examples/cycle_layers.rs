@@ -1,7 +1,7 @@
-//! Makes the pack that `firmware-demo`'s `layers` program measures: one int8 blob
-//! after another, each of one layer of a list, with seeded weights.
+//! Makes the blobs that `firmware-demo`'s `layers` program measures: int8, each of one
+//! layer of a list, with seeded weights, in files whose names are in its order.
 //!
-//! `cargo run -p host-train --no-default-features --example cycle_layers -- LIST.toml PACK`
+//! `cargo run -p host-train --no-default-features --example cycle_layers -- LIST.toml FOLDER`
 //!
 //! Prints a JSON array with an entry per blob: name, multiply-accumulates, scratch, arena,
 //! bytes of weights and tables, and the CRC-32 of what the portable kernels make of bytes of
@@ -78,12 +78,12 @@ struct Entry {
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args_os().skip(1);
-    let usage = "usage: cycle_layers LIST.toml PACK";
+    let usage = "usage: cycle_layers LIST.toml FOLDER";
     let list_path = arguments.next().context(usage)?;
-    let pack_path = arguments.next().context(usage)?;
+    let folder = arguments.next().context(usage)?;
     let list_path = Path::new(&list_path);
     let list: List = toml::from_str(&std::fs::read_to_string(list_path)?)?;
-    let (mut pack, mut entries) = (Vec::new(), Vec::new());
+    let (mut blobs, mut entries) = (Vec::new(), Vec::new());
     for (seed, layer) in list.layer.iter().enumerate() {
         let graph = Builder::new(layer, seed as u64).build();
         let graph = graph.with_context(|| layer.name.clone())?;
@@ -93,17 +93,36 @@ fn main() -> Result<()> {
         let noted = AlignedBytes::copy_of(&export(&graph, options(false))?.blob);
         let blob = export(&graph, options(true))?.blob;
         entries.push(Entry { weights: blob.len(), ..entry(&layer.name, &noted)? });
-        pack.extend(blob);
+        blobs.push(blob);
     }
     for model in &list.model {
         let path = list_path.parent().unwrap_or(Path::new(".")).join(&model.file);
         let blob = read_blob(&path)?;
         let entry = entry(&model.name, &blob)?;
         entries.push(Entry { macs: model.macs, ..entry });
-        pack.extend(blob.as_slice());
+        blobs.push(blob.as_slice().to_vec());
     }
-    std::fs::write(&pack_path, pack)?;
+    write(Path::new(&folder), &blobs)?;
     println!("{}", serde_json::to_string(&entries)?);
+    Ok(())
+}
+
+/// Writes the blobs to a folder that holds nothing else then; a file that has not changed is
+/// left alone, so that a build that embeds it is not done again.
+fn write(folder: &Path, blobs: &[Vec<u8>]) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let files: Vec<_> = (0..blobs.len()).map(|at| folder.join(format!("{at:03}.mcv"))).collect();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if !files.contains(&path) {
+            std::fs::remove_file(path)?;
+        }
+    }
+    for (file, blob) in files.iter().zip(blobs) {
+        if std::fs::read(file).ok().as_ref() != Some(blob) {
+            std::fs::write(file, blob).with_context(|| file.display().to_string())?;
+        }
+    }
     Ok(())
 }
 

@@ -49,7 +49,10 @@ struct Entry {
 #[derive(Debug, Serialize)]
 pub(super) struct Measured {
     pub(super) name: String,
+    /// Of the embedded blob.
     pub(super) instructions: u64,
+    /// Of the blob that is decoded at run time.
+    pub(super) run_time: u64,
     cycles: Option<u64>,
     macs: u64,
     scratch: u64,
@@ -65,7 +68,7 @@ struct Report {
     board: String,
     elf: PathBuf,
     layers: Vec<Measured>,
-    /// Bytes of code that all of them share, and nothing less than all operators.
+    /// Bytes of code: all operators once more for every blob.
     code: u64,
 }
 
@@ -102,22 +105,24 @@ fn measure(board: &Board, estimator: Option<&std::path::Path>) -> Result<Report>
     let mut peers: HashMap<String, Peer> =
         list.layer.into_iter().chain(list.model).map(|listed| (listed.name, listed.peer)).collect();
 
-    let pack = firmware::folder(board)?.join("layers.pack");
+    let blobs = firmware::folder(board)?.join("layers");
     let mut command = process::cargo();
     command
         .args(["run", "--quiet", "--package", "host-train", "--no-default-features"])
         .args(["--example", "cycle_layers", "--"])
-        .args([&path, &pack]);
+        .args([&path, &blobs]);
     let entries: Vec<Entry> = serde_json::from_str(&process::output(&mut command)?)?;
 
-    let elf = firmware::build_with(board, "layers", "MICROCONV_PACK", Some(&pack))?;
+    let elf = firmware::build_with(board, "layers", "MICROCONV_LIST", Some(&blobs))?;
     let text = process::output(&mut firmware::launch(board, &elf)?)?;
     let estimates = estimate::regions(estimator, &elf)?;
     let mut layers = Vec::new();
     for (index, entry) in entries.into_iter().enumerate() {
         let at = index.to_string();
         let instructions = number(&text, &["layer", &at])?;
-        let stack = number(&text, &["layer", &at, &instructions.to_string()])?;
+        let words = ["layer", &at, &instructions.to_string()];
+        let stack = number(&text, &words)?;
+        let run_time = number(&text, &[&words[..], &[&stack.to_string()]].concat())?;
         let cycles = estimates.get(&index).copied();
         let Entry { name, macs, scratch, arena, weights, checksum } = entry;
         ensure!(
@@ -129,6 +134,7 @@ fn measure(board: &Board, estimator: Option<&std::path::Path>) -> Result<Report>
         layers.push(Measured {
             name,
             instructions,
+            run_time,
             cycles,
             macs,
             scratch,
@@ -145,9 +151,10 @@ fn measure(board: &Board, estimator: Option<&std::path::Path>) -> Result<Report>
 
 fn print(report: &Report) {
     println!(
-        "{:<44} {:>12} {:>12} {:>6} {:>10} {:>10} {:>9} {:>7} {:>7} {:>6} {:>7}",
+        "{:<44} {:>12} {:>9} {:>12} {:>6} {:>10} {:>10} {:>9} {:>7} {:>7} {:>6} {:>7}",
         "layer",
         "instructions",
+        "run time",
         "CMSIS-NN",
         "ratio",
         "cycles",
@@ -164,9 +171,10 @@ fn print(report: &Report) {
             .instructions
             .map_or("-".into(), |peer| format!("{:.2}", peer as f64 / layer.instructions as f64));
         println!(
-            "{:<44} {:>12} {:>12} {:>6} {:>10} {:>10} {:>9} {:>7} {:>7} {:>6} {:>7}",
+            "{:<44} {:>12} {:>9} {:>12} {:>6} {:>10} {:>10} {:>9} {:>7} {:>7} {:>6} {:>7}",
             layer.name,
             layer.instructions,
+            format!("+{}", layer.run_time.saturating_sub(layer.instructions)),
             optional(layer.peer.instructions),
             ratio,
             optional(layer.cycles),
@@ -179,7 +187,7 @@ fn print(report: &Report) {
         );
     }
     println!(
-        "{}: {} B of code, all operators; {}",
+        "{}: {} B of code, each layer's own and all operators; {}",
         report.board,
         report.code,
         report.elf.display()
