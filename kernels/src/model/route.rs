@@ -60,9 +60,8 @@ pub(crate) const fn route(owner: Owner, model: &Model<'_>, layer: &Layer) -> Rou
 pub(crate) const fn known_route(owner: Owner, model: &Model<'_>, layer: &Layer) -> Route {
     if let (Owner::CortexM, DType::I8, Op::DepthwiseConv2d(g, linear)) =
         (owner, layer.element, &layer.op)
-        && let Some(own) = cortex_m::own_depthwise_conv2d_scratch(g)
+        && let Some(own) = cortex_m::own_depthwise_conv2d_scratch(g, &ending(model, linear))
         && layer.scratch.len >= own
-        && ending(model, linear).is_short(g.window.taps())
     {
         return Route::Own(0);
     }
@@ -73,8 +72,7 @@ pub(crate) const fn known_route(owner: Owner, model: &Model<'_>, layer: &Layer) 
 pub(crate) fn scratch_wanted<B: Backend>(model: &Model<'_>, layer: &Layer) -> usize {
     if let (Owner::CortexM, DType::I8, Op::DepthwiseConv2d(g, linear)) =
         (B::OWNER, layer.element, &layer.op)
-        && let Some(own) = cortex_m::own_depthwise_conv2d_scratch(g)
-        && ending(model, linear).is_short(g.window.taps())
+        && let Some(own) = cortex_m::own_depthwise_conv2d_scratch(g, &ending(model, linear))
     {
         return own;
     }

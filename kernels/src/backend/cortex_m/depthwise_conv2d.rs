@@ -4,12 +4,13 @@
 pub(super) mod pairs;
 
 use super::CortexM;
-use super::epilogue::Finish;
+use super::epilogue::{Finish, MOST_ROOMY};
 use super::expand::Weights;
 use super::images;
 use super::linear::{Input, Linear};
 use super::window::Layout;
 use crate::backend::line::Line;
+use crate::epilogue::Ending;
 use crate::ops::{self, Conv2dGeometry, DepthwiseConv2d};
 use crate::view::{View, ViewMut};
 
@@ -28,16 +29,16 @@ pub(super) fn scratch(g: &Conv2dGeometry) -> usize {
         .max(ops::depthwise_conv2d::scratch_bytes::<i8>(g))
 }
 
-/// Bytes of scratch of [`on_pairs`], where it computes a layer of this shape whose
-/// [`Ending::is_short`](crate::epilogue::Ending::is_short).
-pub(crate) const fn own_scratch(g: &Conv2dGeometry) -> Option<usize> {
+/// Bytes of scratch of [`on_pairs`], where it computes a layer of this shape and ending.
+pub(crate) const fn own_scratch(g: &Conv2dGeometry, ending: &Ending) -> Option<usize> {
+    let (_, most) = ending.right();
     match pairs::words(g) {
-        Some(words) => Some(4 * words),
-        None => None,
+        Some(words) if ending.is_short(g.window.taps()) && most <= MOST_ROOMY => Some(4 * words),
+        _ => None,
     }
 }
 
-/// For layers that have an [`own_scratch`], which is there, and a short ending.
+/// For layers that have an [`own_scratch`], which is there.
 #[inline(never)]
 pub(super) fn on_pairs(
     op: &DepthwiseConv2d<'_, i8>,
@@ -67,6 +68,7 @@ pub(super) fn run(
     let finish = Finish::new(&op.epilogue, g.window.taps());
     if let Some(words) = pairs::words(g).and_then(|count| words.get_mut(..count))
         && finish.short
+        && finish.roomy
     {
         for (image, out) in images(x, &mut y, [g.input, g.output]) {
             pairs::run(op, &finish, image, out, words);

@@ -32,11 +32,22 @@ fn look_up(out: &mut [i8], table: &lookup::Table) {
     }
 }
 
+/// Most bits of a right shift before which a product, less than 2^30, and the zero point fit a word.
+pub(super) const MOST_ROOMY: i32 = 22;
+
+/// A zero point and the half that rounds, before a shift by `n`.
+const fn before_shift(zero: i32, n: i32) -> i32 {
+    (1 << (n - 1)) + (zero << n)
+}
+
 /// The end of a layer's accumulations, the form chosen.
 pub(super) struct Finish<'a> {
     how: &'a Requantize<'a>,
     /// Whether the short form is exact for this layer.
     pub(super) short: bool,
+    /// Whether in addition a sum after its multiplication has room for the zero point before
+    /// the shift.
+    pub(super) roomy: bool,
     /// Whether in addition no code below the zero point is wanted, so that only sums
     /// above zero have to be rounded.
     relu: bool,
@@ -50,8 +61,9 @@ impl<'a> Finish<'a> {
         let bias = how.bias.iter().fold(0, |most, bias| bias.unsigned_abs().max(most));
         let bound = (depth as u64).saturating_mul(1 << 14).saturating_add(u64::from(bias));
         let short = bound < 1 << 30 && how.shifts.iter().all(|shift| (-31..=-1).contains(shift));
-        let relu = how.zero_point == i32::from(how.min) && how.shifts.iter().all(|&n| n >= -22);
-        Self { how, short, relu, narrow: how.min != i8::MIN || how.max != i8::MAX }
+        let roomy = how.shifts.iter().all(|&n| n >= -MOST_ROOMY);
+        let relu = how.zero_point == i32::from(how.min) && roomy;
+        Self { how, short, roomy, relu, narrow: how.min != i8::MIN || how.max != i8::MAX }
     }
 
     /// How the tiles of the planes end.
@@ -70,8 +82,14 @@ impl<'a> Finish<'a> {
         let [_, mantissa, n] = self.parts(channel);
         let bias = self.how.bias.get(first + channel).map_or(0, |bias| bias.wrapping_mul(2));
         let zero = self.how.zero_point;
-        let offset = if self.relu { (1 << (n - 1)) + (zero << n) } else { zero };
+        let offset = if self.relu { before_shift(zero, n) } else { zero };
         [bias, mantissa, offset, n]
+    }
+
+    /// The same where all have their offset before the shift, [`Self::roomy`].
+    pub(super) fn roomy_head(&self, channel: usize) -> [i32; 4] {
+        let [bias, mantissa, _, n] = self.head(channel, 0);
+        [bias, mantissa, before_shift(self.how.zero_point, n), n]
     }
 
     /// `channels` channels at the start of every `step` outputs of `out`: clamp and table, after

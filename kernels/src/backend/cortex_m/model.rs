@@ -13,7 +13,7 @@ mod winograd;
 
 pub(super) use fused::{pool_3x3, upsampled_row};
 pub(super) use lanes::{lanes, pair_cells, pair_up};
-pub(super) use pairs::{one_row, pack_rows, two_rows};
+pub(super) use pairs::{one_row, pack_rows, pair_weights, two_rows};
 pub(super) use patch::patch;
 pub(super) use planes::{spread, twice};
 pub(super) use quads::{quads, weave};

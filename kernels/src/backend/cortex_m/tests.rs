@@ -4,6 +4,7 @@ use std::format;
 use std::vec;
 use std::vec::Vec;
 
+mod depthwise;
 mod maps;
 
 use super::{CortexM, packed};
@@ -12,9 +13,9 @@ use crate::epilogue::Requantize;
 use crate::error::ShapeError;
 use crate::ops::elementwise::{Combine8, Kind8};
 use crate::ops::{
-    AveragePool2d, Binary, Broadcast, Conv2d, Conv2dGeometry, Dense, DenseGeometry,
-    DepthwiseConv2d, MaxPool2d, MaxPool2dWithIndices, MaxUnpool2d, Pool2dGeometry,
-    Resize2dGeometry, ResizeNearest2d, TransposedConv2d, TransposedConv2dGeometry,
+    AveragePool2d, Binary, Broadcast, Conv2d, Conv2dGeometry, Dense, DenseGeometry, MaxPool2d,
+    MaxPool2dWithIndices, MaxUnpool2d, Pool2dGeometry, Resize2dGeometry, ResizeNearest2d,
+    TransposedConv2d, TransposedConv2dGeometry,
 };
 use crate::pack::{self, Geometry, Packed};
 use crate::quant::Multiplier;
@@ -287,32 +288,6 @@ fn transposed_convolutions() {
         });
         let geometry = Geometry::TransposedConv2d(g);
         packings(geometry, &weights, &x, zero, end.requantize(), || run::<Scalar>(&op, &x));
-    }
-}
-
-#[test]
-fn depthwise_convolutions() {
-    for seed in 0..CASES {
-        let mut random = Random::new(seed);
-        let Some(window) = random.window(true) else { continue };
-        let inputs = random.channels();
-        let outputs = inputs * [1, 1, 2, 3][random.range(0, 3)];
-        let g = Conv2dGeometry::new(window, random.range(1, 2), inputs, outputs, inputs).unwrap();
-        let weights = random.codes(g.window.taps() * outputs);
-        let (x, end) = (random.codes(g.input.count()), random.end(outputs, outputs));
-        let zero = random.next() as i8;
-        let op = DepthwiseConv2d::<i8>::new(g, &weights, zero, end.requantize()).unwrap();
-        fn run<B: Backend>(op: &DepthwiseConv2d<'_, i8>, x: &[i8]) -> Vec<i8> {
-            let g = *op.geometry();
-            let bytes = <B as Kernels<i8>>::depthwise_conv2d_scratch(&g);
-            guarded(g.output.count(), bytes, |y, scratch| {
-                let (x, y) = (View::new(g.input, x).unwrap(), ViewMut::new(g.output, y).unwrap());
-                op.run_on::<B>(x, y, scratch).unwrap();
-            })
-        }
-        both(&format!("{seed} {g:?}"), |ours| {
-            if ours { run::<CortexM>(&op, &x) } else { run::<Scalar>(&op, &x) }
-        });
     }
 }
 

@@ -13,7 +13,9 @@
 //! With stride 2 each output row is the upper one of its two planes, and the lower plane is the
 //! upper one of the next row.
 //!
-//! Weights and biases are doubled, which is the doubling of the requantisation.
+//! Weights and biases are doubled, which is the doubling of the requantisation. That takes four
+//! instructions: zero point and the half that rounds are added with the product of the multiplier,
+//! and so is the sign of the sum, since ties round away from zero.
 
 use crate::backend::cortex_m::epilogue::Finish;
 use crate::backend::cortex_m::{fill_words, insn};
@@ -111,7 +113,7 @@ impl Rows<'_> {
     }
 }
 
-/// One image; `scratch` has [`words`], and the short form of requantisation is exact.
+/// One image; `scratch` has [`words`], and `finish` is short and roomy.
 pub(super) fn run(
     op: &DepthwiseConv2d<'_, i8>,
     finish: &Finish<'_>,
@@ -206,17 +208,13 @@ fn expand(
     words: &mut [i32],
 ) {
     let channels = op.geometry.output.c;
-    let words = words.chunks_exact_mut(WORDS).take(fours * CHANNELS);
-    for (words, channel) in words.zip(first..) {
-        let weight = |ky: usize, kx: usize| {
-            let at = (ky * TAPS + kx) * channels + channel;
-            2 * op.weights.get(at).copied().map_or(0, i32::from)
-        };
-        let (pairs, end) = words.split_at_mut(2 * TAPS);
-        for (kx, pair) in pairs.chunks_exact_mut(2).enumerate() {
-            let [w0, w1, w2] = [0, 1, 2].map(|ky| weight(ky, kx));
-            pair.copy_from_slice(&[w0 & 0xffff | w1 << 16, w1 & 0xffff | w2 << 16]);
+    let four = words.chunks_exact_mut(CHANNELS * WORDS).take(fours);
+    for (four, first) in four.zip((first..).step_by(CHANNELS)) {
+        insn::pair_weights(op.weights.get(first..).unwrap_or(&[]), channels, four);
+        for (words, channel) in four.chunks_exact_mut(WORDS).zip(first..) {
+            if let Some(end) = words.last_chunk_mut() {
+                *end = finish.roomy_head(channel);
+            }
         }
-        end.copy_from_slice(&finish.head(channel, 0));
     }
 }

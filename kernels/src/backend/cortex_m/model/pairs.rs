@@ -26,6 +26,19 @@ pub(in crate::backend::cortex_m) fn pack_rows(
     }
 }
 
+/// The weights of four channels, taps `step` bytes apart, doubled: of each channel
+/// (w0, w1) and (w1, w2) of every column, [`WORDS`] words further on the next channel.
+/// Nothing is done where a slice is too short.
+pub(in crate::backend::cortex_m) fn pair_weights(weights: &[i8], step: usize, words: &mut [i32]) {
+    for (channel, words) in words.chunks_exact_mut(WORDS).take(CHANNELS).enumerate() {
+        for (column, pair) in words.chunks_exact_mut(2).take(TAPS).enumerate() {
+            let at = |row: usize| (row * TAPS + column) * step + channel;
+            let [w0, w1, w2] = [0, 1, 2].map(|row| 2 * i32::from(weights[at(row)]));
+            pair.copy_from_slice(&[w0 & 0xffff | w1 << 16, w1 & 0xffff | w2 << 16]);
+        }
+    }
+}
+
 /// Two output rows of stride 1, [`Rows::row`] apart: with that zero the upper row remains.
 /// Nothing is done where [`Rows::fits`] says no.
 pub(in crate::backend::cortex_m) fn two_rows(rows: &Rows<'_>, out: &mut [i8]) {
@@ -56,7 +69,9 @@ fn outputs(rows: &Rows<'_>, out: &mut [i8], two: bool) {
                 upper = dual(dual(upper, [r0, r1], first), [0, r2], second);
                 lower = dual(dual(lower, [r1, 0], first), [r2, r3], second);
             }
-            let code = |sum: i32| code(sum, [mantissa, offset, n], rows.relu);
+            // Below zero ties round down: one less before the shift.
+            let sign = |sum: i32| if rows.relu { 0 } else { sum >> 31 };
+            let code = |sum: i32| code(sum, [mantissa, offset + sign(sum), n], true);
             // With `row` zero the upper row is what remains.
             let at = column * rows.step + channel;
             if two {
