@@ -46,6 +46,13 @@ pub trait Kernels<E: Element>: Sized {
     fn reduce_max(out: &mut [E], x: &[E]);
     /// `acc[c] += x[c]`.
     fn reduce_sum(acc: &mut [E::Acc], x: &[E]);
+    /// The same of `count` cells that begin `pitch` elements apart.
+    fn sum_cells(acc: &mut [E::Acc], x: &[E], pitch: usize, count: usize) {
+        for cell in 0..count {
+            let from = cell * pitch;
+            Self::reduce_sum(acc, x.get(from..from + acc.len()).unwrap_or(&[]));
+        }
+    }
     /// `out[i] = how(acc[i], channel first + i)`.
     fn finish(out: &mut [E], acc: &[E::Acc], first: usize, how: &E::Epilogue<'_>);
     /// `sum / count`: i8 to nearest with ties away from zero, f32 exactly; then clamped.

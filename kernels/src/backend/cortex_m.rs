@@ -14,6 +14,7 @@ mod model;
 #[cfg(not(arm_dsp))]
 use model as insn;
 
+mod cells;
 mod conv2d;
 mod dense;
 mod depthwise_conv2d;
@@ -102,6 +103,9 @@ impl Kernels<i8> for CortexM {
     }
     fn reduce_sum(acc: &mut [i32], x: &[i8]) {
         reduce::sum(acc, x);
+    }
+    fn sum_cells(acc: &mut [i32], x: &[i8], pitch: usize, count: usize) {
+        reduce::sum_cells(acc, x, pitch, count);
     }
     fn finish(out: &mut [i8], acc: &[i32], first: usize, how: &Requantize<'_>) {
         epilogue::requantize_all(out, acc, first, how);

@@ -75,14 +75,16 @@ impl ReduceGeometry {
         Ok(())
     }
 
-    /// Calls `each(block of outputs, first output, run)` where `run` is called
-    /// back with every reduced slice that lies beside the block.
+    /// Calls `each(block of outputs, runs)` where `runs` calls back with every run of cells that
+    /// is reduced to the block: elements from the first cell on.
     fn for_blocks<E: Element>(
         &self,
         x: &[E],
         y: &mut [E],
         mut each: impl FnMut(&mut [E], &dyn Fn(&mut dyn FnMut(&[E]))),
     ) {
+        let [d0, d1, _] = self.reduced;
+        let [s0, s1, _] = self.reduced_strides;
         let [a, b, c] = self.kept;
         let [sa, sb, sc] = self.kept_strides;
         // Channels that lie side by side are reduced together, others one at a time.
@@ -90,15 +92,10 @@ impl ReduceGeometry {
         for (row, out) in y.chunks_exact_mut(c).take(a * b).enumerate() {
             let base = (row / b) * sa + (row % b) * sb;
             for (index, out) in out.chunks_mut(block).enumerate() {
-                let (start, length) = (base + index * block * sc, out.len());
-                each(out, &|slice| {
-                    for i in 0..self.count() {
-                        let [_, d1, d2] = self.reduced;
-                        let at = start
-                            + i / (d1 * d2) * self.reduced_strides[0]
-                            + i / d2 % d1 * self.reduced_strides[1]
-                            + i % d2 * self.reduced_strides[2];
-                        slice(&x[at..at + length]);
+                let start = base + index * block * sc;
+                each(out, &|run| {
+                    for i in 0..d0 * d1 {
+                        run(&x[start + i / d1 * s0 + i % d1 * s1..]);
                     }
                 });
             }
@@ -124,10 +121,12 @@ impl Mean<'_, i8> {
     /// As [`ReduceGeometry::check`].
     pub fn run_on<B: Kernels<i8>>(&self, x: &[i8], y: &mut [i8]) -> Result<(), ShapeError> {
         self.geometry.check(x.len(), y.len())?;
-        self.geometry.for_blocks(x, y, |out, slices| {
+        let ReduceGeometry { reduced: [.., cells], reduced_strides: [.., pitch], .. } =
+            self.geometry;
+        self.geometry.for_blocks(x, y, |out, runs| {
             let mut sum = [self.initial; BLOCK];
             let sum = &mut sum[..out.len()];
-            slices(&mut |x| B::reduce_sum(sum, x));
+            runs(&mut |x| B::sum_cells(sum, x, pitch, cells));
             B::finish(out, sum, 0, &self.epilogue);
         });
         Ok(())
@@ -142,10 +141,12 @@ impl Mean<'_, f32> {
     pub fn run_on<B: Kernels<f32>>(&self, x: &[f32], y: &mut [f32]) -> Result<(), ShapeError> {
         self.geometry.check(x.len(), y.len())?;
         let bounds = (self.epilogue.min, self.epilogue.max);
-        self.geometry.for_blocks(x, y, |out, slices| {
+        let ReduceGeometry { reduced: [.., cells], reduced_strides: [.., pitch], .. } =
+            self.geometry;
+        self.geometry.for_blocks(x, y, |out, runs| {
             let mut sum = [self.initial; BLOCK];
             let sum = &mut sum[..out.len()];
-            slices(&mut |x| B::reduce_sum(sum, x));
+            runs(&mut |x| B::sum_cells(sum, x, pitch, cells));
             B::average(out, sum, self.geometry.count(), bounds);
         });
         Ok(())
@@ -170,9 +171,15 @@ impl ReduceMax {
         y: &mut [E],
     ) -> Result<(), ShapeError> {
         self.geometry.check(x.len(), y.len())?;
-        self.geometry.for_blocks(x, y, |out, slices| {
+        let ReduceGeometry { reduced: [.., cells], reduced_strides: [.., pitch], .. } =
+            self.geometry;
+        self.geometry.for_blocks(x, y, |out, runs| {
             out.fill(E::LOWEST);
-            slices(&mut |x| B::reduce_max(out, x));
+            runs(&mut |x| {
+                for cell in 0..cells {
+                    B::reduce_max(out, &x[cell * pitch..][..out.len()]);
+                }
+            });
         });
         Ok(())
     }

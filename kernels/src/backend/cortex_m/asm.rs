@@ -49,6 +49,7 @@ macro_rules! purge_requantize_macros {
 }
 
 mod arrange_asm;
+mod cells_asm;
 mod fused_asm;
 mod lanes_asm;
 mod pairs_asm;
@@ -64,6 +65,7 @@ mod tile_asm;
 mod winograd_asm;
 
 pub(super) use arrange_asm::{gather, interleave, widen, widen_split};
+pub(super) use cells_asm::{max_cells, mean_cells, sum_cells};
 pub(super) use fused_asm::{pool_3x3, upsampled_row};
 pub(super) use lanes_asm::{lanes, pair_cells, pair_up};
 pub(super) use pairs_asm::{one_row, two_rows};
@@ -72,7 +74,7 @@ pub(super) use patch_asm::patch;
 pub(super) use planes_asm::{spread, twice};
 pub(super) use quads_asm::{quads, weave};
 pub(super) use reduce_asm::{
-    add_into, dot, dot4, max_2x2, max_index_2x2, max_index_into, max_into, sum_cells,
+    add_into, dot, dot4, max_2x2, max_index_2x2, max_index_into, max_into,
 };
 pub(super) use requantize_asm::{add_halves, requantize, requantize_pixels, requantize_run};
 pub(super) use slide_asm::slide;

@@ -1,6 +1,7 @@
 //! The functions of `asm.rs` in plain Rust, for every core without their instructions:
 //! the backend is compiled, tested and interpreted through these on any machine.
 
+mod cells;
 mod fused;
 mod lanes;
 mod pairs;
@@ -11,6 +12,7 @@ mod slide;
 mod tables;
 mod winograd;
 
+pub(super) use cells::{max_cells, mean_cells, sum_cells};
 pub(super) use fused::{pool_3x3, upsampled_row};
 pub(super) use lanes::{lanes, pair_cells, pair_up};
 pub(super) use pairs::{one_row, pack_rows, pair_weights, two_rows};
@@ -277,20 +279,6 @@ pub(super) fn max_index_2x2(
             }
         }
     }
-}
-
-/// Adds four channels of `count` cells that lie `pitch` apart: bytes 0 and 2 to the
-/// halves of the first sum, 1 and 3 to those of the second.
-pub(super) fn sum_cells(sums: [u32; 2], x: &[i8], pitch: usize, count: usize) -> [u32; 2] {
-    let [mut even, mut odd] = sums;
-    let add = |sum: u32, low: i8, high: i8| {
-        let low = sum.wrapping_add(i32::from(low) as u32) & 0xffff;
-        low | (sum >> 16).wrapping_add(i32::from(high) as u32) << 16
-    };
-    for cell in x.chunks(pitch).take(count) {
-        (even, odd) = (add(even, cell[0], cell[2]), add(odd, cell[1], cell[3]));
-    }
-    [even, odd]
 }
 
 /// `y[i] = requantize(b' + (a[i] << 19))` with `b' = offset + round((b[i] << 21) − zero) · …`:

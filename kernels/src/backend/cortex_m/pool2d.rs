@@ -1,16 +1,13 @@
 //! Pooling.
 
-use super::{CortexM, insn};
+use super::cells::{Cells, Division};
+use super::{CortexM, images, insn};
 use crate::backend::{Kernels, Scalar};
 use crate::ops::{
     self, AveragePool2d, MaxPool2d, MaxPool2dWithIndices, MaxUnpool2d, Pool2dGeometry, WindowIndex,
 };
 use crate::view::{View, ViewMut};
 use crate::window::Axis;
-
-/// Windows whose taps are summed in 16-bit lanes: 256 bytes fit; below the least, summing
-/// whole cells is faster.
-const LANE_TAPS: core::ops::RangeInclusive<usize> = 8..=256;
 
 /// Whether the windows are 2 × 2 cells of whole words, side by side.
 fn two_by_two(g: &Pool2dGeometry) -> bool {
@@ -22,62 +19,77 @@ fn two_by_two(g: &Pool2dGeometry) -> bool {
 /// See [`MaxPool2d`]: 2 × 2 windows by rows, others by cells.
 pub(super) fn max(op: &MaxPool2d<i8>, x: View<'_, i8>, mut y: ViewMut<'_, i8>) {
     let g = &op.geometry;
-    if !two_by_two(g) || op.bounds != (i8::MIN, i8::MAX) {
+    if g.output.c < Cells::LEAST {
         return ops::pool2d::max::<i8, CortexM>(op, x, y);
     }
-    let images = x.data().chunks_exact(g.input.image());
-    for (image, out) in images.zip(y.data_mut().chunks_exact_mut(g.output.image())) {
-        let rows = image.chunks_exact(2 * g.input.row());
-        for (rows, out) in rows.zip(out.chunks_exact_mut(g.output.row())) {
-            let (top, bottom) = rows.split_at(g.input.row());
-            insn::max_2x2(top, bottom, g.input.c, out);
+    if two_by_two(g) {
+        for (image, out) in images(x, &mut y, [g.input, g.output]) {
+            let rows = image.chunks_exact(2 * g.input.row());
+            for (rows, out) in rows.zip(out.chunks_exact_mut(g.output.row())) {
+                let (top, bottom) = rows.split_at(g.input.row());
+                insn::max_2x2(top, bottom, g.input.c, out);
+            }
+        }
+    } else {
+        windows(g, x, &mut y, insn::max_cells);
+    }
+    clamp(y.data_mut(), op.bounds);
+}
+
+/// See [`AveragePool2d`]: by cells, in 16-bit lanes.
+pub(super) fn average(op: &AveragePool2d<i8>, x: View<'_, i8>, mut y: ViewMut<'_, i8>) {
+    let g = &op.geometry;
+    if g.output.c < Cells::LEAST || g.window.taps() > Cells::MOST {
+        return ops::pool2d::average::<i8, CortexM>(op, x, y);
+    }
+    let whole = Division::by(g.window.taps());
+    windows(g, x, &mut y, |cells, out| {
+        let count = cells.size[0] * cells.size[1];
+        let division = if count == g.window.taps() { whole } else { Division::by(count) };
+        match division {
+            Some(division) => insn::mean_cells(cells, &division, out),
+            // The mean of one cell, too.
+            None => insn::max_cells(cells, out),
+        }
+    });
+    clamp(y.data_mut(), op.bounds);
+}
+
+/// Calls `each` with the cells inside the map of windows side by side, and their outputs: all
+/// that touch no border at once.
+#[inline(always)]
+fn windows(
+    g: &Pool2dGeometry,
+    x: View<'_, i8>,
+    y: &mut ViewMut<'_, i8>,
+    mut each: impl FnMut(&Cells<'_>, &mut [i8]),
+) {
+    let Pool2dGeometry { input, output, window, .. } = g;
+    let (channels, row) = (input.c, input.row());
+    let step = window.columns.stride * channels;
+    let (first, end) = window.columns.interior();
+    for (image, out) in images(x, y, [*input, *output]) {
+        for (oy, out) in out.chunks_exact_mut(output.row().max(1)).enumerate() {
+            let rows = window.rows.taps(oy);
+            let mut ox = 0;
+            while ox < output.w {
+                let windows = if ox == first && end > first { end - first } else { 1 };
+                let columns = window.columns.taps(ox);
+                let x = image.get(rows.input * row + columns.input * channels..).unwrap_or(&[]);
+                let size = [rows.len(), columns.len()];
+                let cells = Cells { x, channels, pitch: channels, row, size, windows, step };
+                let outputs = ox * channels..(ox + windows) * channels;
+                each(&cells, out.get_mut(outputs).unwrap_or(&mut []));
+                ox += windows;
+            }
         }
     }
 }
 
-/// See [`AveragePool2d`]: four channels at a time, in 16-bit lanes.
-pub(super) fn average(op: &AveragePool2d<i8>, x: View<'_, i8>, mut y: ViewMut<'_, i8>) {
-    let g = &op.geometry;
-    let (input, output, window) = (g.input, g.output, &g.window);
-    if !LANE_TAPS.contains(&window.taps()) {
-        return ops::pool2d::average::<i8, CortexM>(op, x, y);
-    }
-    let images = x.data().chunks_exact(input.image());
-    for (image, out) in images.zip(y.data_mut().chunks_exact_mut(output.image())) {
-        for (index, pixel) in out.chunks_exact_mut(output.c).enumerate() {
-            let rows = window.rows.taps(index / output.w);
-            let columns = window.columns.taps(index % output.w);
-            // Whole rows of the map follow each other without a gap.
-            let (runs, cells) = if columns.len() == input.w {
-                (1, rows.len() * columns.len())
-            } else {
-                (rows.len(), columns.len())
-            };
-            let begin = (rows.input * input.w + columns.input) * input.c;
-            for (first, out) in (0..output.c).step_by(4).zip(pixel.chunks_mut(4)) {
-                let mut sum = [0i32; 4];
-                if out.len() == 4 {
-                    let mut lanes = [0u32; 2];
-                    for run in 0..runs {
-                        let at = begin + run * input.row() + first;
-                        let cells_from = image.get(at..).unwrap_or(&[]);
-                        lanes = insn::sum_cells(lanes, cells_from, input.c, cells);
-                    }
-                    let [even, odd] = lanes.map(|lane| [lane as u16, (lane >> 16) as u16]);
-                    sum = [even[0], odd[0], even[1], odd[1]].map(|lane| i32::from(lane as i16));
-                } else {
-                    for run in 0..runs {
-                        let row = image.get(begin + run * input.row()..).unwrap_or(&[]);
-                        for cell in row.chunks(input.c).take(cells) {
-                            for (sum, &x) in sum.iter_mut().zip(cell.get(first..).unwrap_or(&[])) {
-                                *sum += i32::from(x);
-                            }
-                        }
-                    }
-                }
-                let count = rows.len() * columns.len();
-                mean(out, &sum, count, op.bounds);
-            }
+fn clamp(codes: &mut [i8], (min, max): (i8, i8)) {
+    if (min, max) != (i8::MIN, i8::MAX) {
+        for code in codes {
+            *code = (*code).min(max).max(min);
         }
     }
 }
