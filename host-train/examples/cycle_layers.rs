@@ -1,7 +1,8 @@
 //! Makes the blobs that `firmware-demo`'s `layers` program measures: int8, each of one
 //! layer of a list, with seeded weights, in files whose names are in its order.
 //!
-//! `cargo run -p host-train --no-default-features --example cycle_layers -- LIST.toml FOLDER`
+//! `cargo run -p host-train --no-default-features --example cycle_layers -- LIST.toml FOLDER [TEXT]`,
+//! where TEXT is what their names contain.
 //!
 //! Prints a JSON array with an entry per blob: name, multiply-accumulates, scratch, arena,
 //! bytes of weights and tables, and the CRC-32 of what the portable kernels make of bytes of
@@ -78,13 +79,15 @@ struct Entry {
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args_os().skip(1);
-    let usage = "usage: cycle_layers LIST.toml FOLDER";
+    let usage = "usage: cycle_layers LIST.toml FOLDER [TEXT]";
     let list_path = arguments.next().context(usage)?;
     let folder = arguments.next().context(usage)?;
+    let only = arguments.next().and_then(|text| text.into_string().ok()).unwrap_or_default();
     let list_path = Path::new(&list_path);
     let list: List = toml::from_str(&std::fs::read_to_string(list_path)?)?;
     let (mut blobs, mut entries) = (Vec::new(), Vec::new());
-    for (seed, layer) in list.layer.iter().enumerate() {
+    let wanted = list.layer.iter().enumerate().filter(|(_, layer)| layer.name.contains(&only));
+    for (seed, layer) in wanted {
         let graph = Builder::new(layer, seed as u64).build();
         let graph = graph.with_context(|| layer.name.clone())?;
         // Kernels are measured, not bands.
@@ -95,7 +98,7 @@ fn main() -> Result<()> {
         entries.push(Entry { weights: blob.len(), ..entry(&layer.name, &noted)? });
         blobs.push(blob);
     }
-    for model in &list.model {
+    for model in list.model.iter().filter(|model| model.name.contains(&only)) {
         let path = list_path.parent().unwrap_or(Path::new(".")).join(&model.file);
         let blob = read_blob(&path)?;
         let entry = entry(&model.name, &blob)?;

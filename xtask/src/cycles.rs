@@ -30,11 +30,14 @@ pub(crate) struct Arguments {
     /// The blob to measure, layer by layer, instead of the list of single layers.
     #[arg(long, value_name = "FILE.mcv")]
     model: Option<PathBuf>,
+    /// Only layers of the list whose names contain this.
+    #[arg(long, value_name = "TEXT", conflicts_with = "model")]
+    layer: Option<String>,
     /// The cycle estimator m4cycles.py (Python with unicorn and capstone): adds its cycles.
     #[arg(long, value_name = "FILE.py")]
     estimator: Option<PathBuf>,
     /// Writes the list's counts to the file that `cargo xtask test` compares with.
-    #[arg(long, conflicts_with = "model")]
+    #[arg(long, conflicts_with_all = ["model", "layer"])]
     update: bool,
     /// Prints JSON.
     #[arg(long)]

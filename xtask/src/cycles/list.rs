@@ -1,6 +1,10 @@
 //! The list of single layers and whole models, measured by one program.
 
-use std::{collections::HashMap, fs, path::PathBuf};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -77,7 +81,7 @@ struct Report {
 /// # Errors
 /// A build or the program fails.
 pub(super) fn run(board: &Board, arguments: &Arguments) -> Result<()> {
-    let report = measure(board, arguments.estimator.as_deref())?;
+    let report = measure(board, arguments.layer.as_deref(), arguments.estimator.as_deref())?;
     if arguments.update {
         record::write(&report.layers)?;
     }
@@ -95,10 +99,11 @@ pub(super) fn run(board: &Board, arguments: &Arguments) -> Result<()> {
 /// A layer is over 2 % worse, or the list cannot be measured.
 pub(crate) fn gate() -> Result<()> {
     let board = board::named("mps2-an386")?;
-    record::compare(&measure(&board, None)?.layers)
+    record::compare(&measure(&board, None, None)?.layers)
 }
 
-fn measure(board: &Board, estimator: Option<&std::path::Path>) -> Result<Report> {
+/// Layers whose names contain `only`, or all.
+fn measure(board: &Board, only: Option<&str>, estimator: Option<&Path>) -> Result<Report> {
     let path = process::root().join("firmware-demo/cycles/layers.toml");
     let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let list: List = toml::from_str(&text).with_context(|| path.display().to_string())?;
@@ -110,9 +115,11 @@ fn measure(board: &Board, estimator: Option<&std::path::Path>) -> Result<Report>
     command
         .args(["run", "--quiet", "--package", "host-train", "--no-default-features"])
         .args(["--example", "cycle_layers", "--"])
-        .args([&path, &blobs]);
+        .args([&path, &blobs])
+        .args(only);
     let entries: Vec<Entry> = serde_json::from_str(&process::output(&mut command)?)?;
 
+    ensure!(!entries.is_empty(), "no layer of {} has this in its name", path.display());
     let elf = firmware::build_with(board, "layers", "MICROCONV_LIST", Some(&blobs))?;
     let text = process::output(&mut firmware::launch(board, &elf)?)?;
     let estimates = estimate::regions(estimator, &elf)?;
@@ -144,7 +151,10 @@ fn measure(board: &Board, estimator: Option<&std::path::Path>) -> Result<Report>
             peer,
         });
     }
-    ensure!(peers.is_empty(), "two layers of the list share a name, or one was not measured");
+    ensure!(
+        only.is_some() || peers.is_empty(),
+        "two layers of the list share a name, or one was not measured"
+    );
     let code = number(&text, &["memory"])?;
     Ok(Report { board: board.name.clone(), elf, layers, code })
 }
