@@ -311,7 +311,7 @@ pub fn elementwise<E: Sample>(visit: &mut impl Visit) -> Result<(), ShapeError> 
 /// See [`conv2d`].
 pub fn fused<E: Sample>(visit: &mut impl Visit) -> Result<(), ShapeError> {
     let (min, max) = E::bounds();
-    for [size, c, o] in [[28, 1, 16], [32, 16, 16]] {
+    for [size, c, o] in [[28, 1, 16], [32, 3, 16], [32, 16, 16]] {
         let g = Conv2dGeometry::new(window(size, size, 3, 1)?, 1, c, o, 1)?;
         let (weights, parts) = (E::weights(2, g.weights()), E::parts(o, o, g.depth()));
         let pool = Pool2dGeometry::new(window(size, size, 2, 2)?, 1, o)?;

@@ -2,6 +2,7 @@
 
 mod activation;
 mod conv2d;
+mod conv_pool;
 mod dense;
 mod depthwise_conv2d;
 mod dot;
@@ -91,6 +92,17 @@ impl Kernels<f32> for Wide {
         indices: &mut [I],
     ) {
         pool2d::max_with_indices(op, x, y, indices);
+    }
+    fn conv_pool2d_scratch(op: &ops::ConvPool2dGeometry) -> usize {
+        conv_pool::scratch(op)
+    }
+    fn conv_pool2d(
+        op: &ops::ConvPool2d<'_, f32>,
+        x: View<'_, f32>,
+        y: ViewMut<'_, f32>,
+        scratch: &mut [u8],
+    ) {
+        conv_pool::run(op, x, y, scratch);
     }
     fn resize_nearest2d(op: &ops::ResizeNearest2d, x: View<'_, f32>, y: ViewMut<'_, f32>) {
         resize2d::nearest(op, x, y);

@@ -190,8 +190,20 @@ pub(super) fn sum<const P: usize, const N: usize>(
     weights: &[[V; N]],
     acc: &mut [[V; N]; P],
 ) {
-    let xs: [&[f32]; P] = core::array::from_fn(|p| x.get(p * step..p * step + len).unwrap_or(&[]));
-    if weights.len() != len || xs.iter().any(|x| x.len() != len) {
+    if weights.len() == len {
+        let run = |p| x.get(p * step..p * step + len).unwrap_or(&[]);
+        sum_runs(core::array::from_fn(run), weights, acc);
+    }
+}
+
+/// `acc[p][n] += Σ_k xs[p][k] · weights[k][n]`; the runs are as long as the weights.
+#[inline(always)]
+pub(super) fn sum_runs<const P: usize, const N: usize>(
+    xs: [&[f32]; P],
+    weights: &[[V; N]],
+    acc: &mut [[V; N]; P],
+) {
+    if xs.iter().any(|x| x.len() != weights.len()) {
         return;
     }
     let mut sums = *acc;
