@@ -24,8 +24,10 @@ use crate::view::{View, ViewMut};
 pub const PLAIN: u32 = 0;
 /// Weights transformed for Winograd's F(2 × 2, 3 × 3): 3.6 times the flash of plain ones.
 pub const WINOGRAD: u32 = 9;
+/// Weights of 3 × 3 convolutions to few channels, for seven pixels of one channel at a time.
+pub const SEVENS: u32 = 10;
 /// The largest number of a packing; the others are 1 to this.
-pub const LAST: u32 = WINOGRAD;
+pub const LAST: u32 = SEVENS;
 
 /// Whether this build runs packed layers.
 pub const fn is_supported() -> bool {

@@ -165,8 +165,11 @@ impl<'g> Lowering<'g> {
         layer.kind = fused.kind();
         if let Some(packed) = packed {
             layer.packing = packed.packing;
-            let winograd = packed.packing == microconv::pack::WINOGRAD;
-            layer.kind += if winograd { ", Winograd" } else { ", packed" };
+            layer.kind += match packed.packing {
+                microconv::pack::WINOGRAD => ", Winograd",
+                microconv::pack::SEVENS => ", packed for seven pixels",
+                _ => ", packed",
+            };
         }
         Ok(())
     }

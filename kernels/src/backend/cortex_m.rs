@@ -33,6 +33,7 @@ mod pool2d;
 mod quads;
 mod reduce;
 mod resize2d;
+mod sevens;
 mod slide;
 mod stream;
 mod tile;

@@ -59,6 +59,7 @@ mod planes_asm;
 mod quads_asm;
 mod reduce_asm;
 mod requantize_asm;
+mod sevens_asm;
 mod slide_asm;
 mod tables_asm;
 mod tile_asm;
@@ -77,6 +78,7 @@ pub(super) use reduce_asm::{
     add_into, dot, dot4, max_2x2, max_index_2x2, max_index_into, max_into,
 };
 pub(super) use requantize_asm::{add_halves, requantize, requantize_pixels, requantize_run};
+pub(super) use sevens_asm::{lay, sevens};
 pub(super) use slide_asm::slide;
 pub(super) use tables_asm::add_tables;
 pub(super) use tile_asm::{depthwise_tile, few, tile};

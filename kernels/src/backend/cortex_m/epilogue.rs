@@ -76,6 +76,11 @@ impl<'a> Finish<'a> {
         self.relu
     }
 
+    /// The table that saturated codes are looked up in; `None` where they are clamped before.
+    pub(super) fn table(&self) -> Option<&'a lookup::Table> {
+        self.how.table.filter(|_| !self.narrow)
+    }
+
     /// Doubled bias (biases of the phase begin at `first`), mantissa, offset and right
     /// shift of `channel` for [`insn::slide`] and [`insn::patch`].
     pub(super) fn head(&self, channel: usize, first: usize) -> [i32; 4] {

@@ -5,12 +5,13 @@ use super::expand::Weights;
 use super::lanes;
 use super::plan::{Form, PHASES, Phase, Plan};
 use super::quads;
+use super::sevens;
 use super::stream;
 use super::winograd;
 use crate::backend::line::Line;
 use crate::epilogue::Requantize;
 use crate::ops;
-use crate::pack::{Geometry, WINOGRAD};
+use crate::pack::{Geometry, SEVENS, WINOGRAD};
 
 mod run;
 
@@ -44,7 +45,7 @@ const fn channels(geometry: &Geometry) -> [usize; 2] {
 pub(super) const LANES: u32 = FORMS.len() as u32 + 1;
 /// The packing of [`quads`].
 const QUADS: u32 = LANES + 1;
-const _: () = assert!(QUADS + 1 == WINOGRAD);
+const _: () = assert!(QUADS + 1 == WINOGRAD && WINOGRAD + 1 == SEVENS);
 
 /// The plan of a packing on planes.
 const fn planes(geometry: &Geometry, packing: u32) -> Option<Plan> {
@@ -81,28 +82,40 @@ const fn winograd(geometry: &Geometry) -> Option<winograd::Plan> {
     }
 }
 
+/// The plan of seven pixels of one channel.
+const fn sevens(geometry: &Geometry) -> Option<sevens::Plan> {
+    let Some((list, count)) = phases(geometry) else { return None };
+    let (phases, _) = list.split_at(count);
+    sevens::Plan::new(phases, channels(geometry))
+}
+
+/// Words of weights and bytes of scratch in `packing`; `None` where it does not serve the layer.
+const fn sizes(geometry: &Geometry, packing: u32) -> Option<(usize, usize)> {
+    // Arms of one shape: a constant function calls no trait.
+    macro_rules! sizes {
+        ($plan:expr) => {
+            match $plan {
+                Some(plan) => Some((plan.weights(), plan.bytes())),
+                None => None,
+            }
+        };
+    }
+    match packing {
+        LANES => sizes!(lanes(geometry)),
+        QUADS => sizes!(quads(geometry)),
+        WINOGRAD => sizes!(winograd(geometry)),
+        SEVENS => sizes!(sevens(geometry)),
+        _ => match planes(geometry, packing) {
+            Some(plan) => Some((plan.groups * plan.group, plan.bytes(true))),
+            None => None,
+        },
+    }
+}
+
 /// See [`Geometry::words`].
 pub(crate) const fn words(geometry: &Geometry, packing: u32) -> Option<usize> {
-    if packing == QUADS {
-        return match quads(geometry) {
-            Some(plan) => Some(plan.weights()),
-            None => None,
-        };
-    }
-    if packing == WINOGRAD {
-        return match winograd(geometry) {
-            Some(plan) => Some(plan.weights()),
-            None => None,
-        };
-    }
-    if packing == LANES {
-        return match lanes(geometry) {
-            Some(plan) => Some(plan.weights()),
-            None => None,
-        };
-    }
-    match planes(geometry, packing) {
-        Some(plan) => Some(plan.groups * plan.group),
+    match sizes(geometry, packing) {
+        Some((words, _)) => Some(words),
         None => None,
     }
 }
@@ -117,26 +130,8 @@ pub(crate) const fn order(geometry: &Geometry, packing: u32) -> u32 {
 
 /// See [`Geometry::scratch`].
 pub(crate) const fn scratch(geometry: &Geometry, packing: u32) -> Option<usize> {
-    if packing == QUADS {
-        return match quads(geometry) {
-            Some(plan) => Some(plan.bytes()),
-            None => None,
-        };
-    }
-    if packing == WINOGRAD {
-        return match winograd(geometry) {
-            Some(plan) => Some(plan.bytes()),
-            None => None,
-        };
-    }
-    if packing == LANES {
-        return match lanes(geometry) {
-            Some(plan) => Some(plan.bytes()),
-            None => None,
-        };
-    }
-    match planes(geometry, packing) {
-        Some(plan) => Some(plan.bytes(true)),
+    match sizes(geometry, packing) {
+        Some((_, bytes)) => Some(bytes),
         None => None,
     }
 }
@@ -173,6 +168,11 @@ fn fastest(geometry: &Geometry, weights: &[i8], epilogue: &Requantize<'_>) -> Op
     let cycles = plan.cycles(phases) * rows;
     if let Some(quads) = on_quads.filter(|&(_, quads)| quads < cycles) {
         return Some(quads);
+    }
+    // A row of the planes costs that much more beside its tiles.
+    let on_sevens = sevens(geometry).map(|plan| (SEVENS, plan.cycles()));
+    if let Some(sevens) = on_sevens.filter(|&(_, sevens)| sevens < cycles + 300 * rows) {
+        return Some(sevens);
     }
     let faster = |&(_, lanes): &(u32, usize)| plan.form != Form::Patch && lanes < cycles;
     if let Some(lanes) = on_lanes.filter(faster) {
@@ -236,6 +236,9 @@ pub(crate) fn pack(
     let Some((list, count)) = phases(geometry) else { return };
     if let (QUADS, Some(plan)) = (packing, quads(geometry)) {
         return plan.pack(&weights, &list[..count], &finish, out);
+    }
+    if let (SEVENS, Some(plan)) = (packing, sevens(geometry)) {
+        return plan.pack(&weights, &finish, out);
     }
     let Some(plan) = planes(geometry, packing) else { return };
     for (group, words) in out.chunks_exact_mut(plan.group).enumerate() {

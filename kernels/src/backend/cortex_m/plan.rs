@@ -409,12 +409,12 @@ const fn smaller(a: isize, b: isize) -> isize {
 }
 
 /// Whether an axis has three neighbouring taps and moves by one.
-const fn thrice(line: &Line) -> bool {
+pub(super) const fn thrice(line: &Line) -> bool {
     line.taps == 3 && line.stride == 1 && line.step == 1
 }
 
 /// Pairs of `inputs` channels.
-const fn pairs(inputs: usize) -> usize {
+pub(super) const fn pairs(inputs: usize) -> usize {
     inputs / 4 * 2 + [0, 1, 1, 2][inputs % 4]
 }
 

@@ -1,7 +1,7 @@
 //! Convolutions on the tile of the planes: rows are laid out once, weights are brought
 //! into order a block of channels at a time, and whole rows of tiles run in one call.
 
-mod layout;
+pub(super) mod layout;
 mod widened;
 
 use layout::{padding, pair, sums};

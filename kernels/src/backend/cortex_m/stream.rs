@@ -136,7 +136,7 @@ fn patch(
 
 /// Writes a pair that [`two`] made.
 #[inline(always)]
-fn put(words: &mut [i32], at: usize, value: i32) {
+pub(super) fn put(words: &mut [i32], at: usize, value: i32) {
     if let Some(word) = words.get_mut(at) {
         // The low half borrowed one from the high half when it is negative.
         *word = value.wrapping_add((value & 0x8000) << 1);
@@ -145,7 +145,7 @@ fn put(words: &mut [i32], at: usize, value: i32) {
 
 /// The weights of pair `pair`: low + 65536 · high.
 #[inline(always)]
-fn two(taps: &[i8], pair: usize, inputs: usize) -> i32 {
+pub(super) fn two(taps: &[i8], pair: usize, inputs: usize) -> i32 {
     let four = pair / 2 * 4;
     if let Some(&[a, b, c, d]) = taps.get(four..four + 4) {
         let [low, high] = if pair.is_multiple_of(2) { [a, c] } else { [b, d] };

@@ -231,6 +231,48 @@ fn winograd() {
     assert!(packed > CASES as usize / 40, "{packed} layers were packed");
 }
 
+/// Seven pixels at a time: tiles that share pixels, any border, few channels, both directions.
+#[test]
+fn sevens() {
+    let mut packed = 0;
+    for seed in 0..CASES / 5 {
+        let mut random = Random::new(seed + 99);
+        let mut side = || [random.range(0, 3), random.range(0, 3)];
+        let padding = Padding::Explicit([side(), side()]);
+        let window = Window2d::new(3, 3).padding(padding);
+        let Ok(window) = window.over(random.range(1, 6), random.range(5, 30)) else { continue };
+        let (inputs, outputs) = (random.range(1, 9), random.range(1, 3));
+        let (x, zero) = (window, random.next() as i8);
+        let n = random.range(1, 2);
+        let end = random.end(outputs, outputs);
+        let (geometry, weights, x, plain) = if random.range(0, 1) == 0 {
+            let g = Conv2dGeometry::new(x, n, inputs, outputs, 1).unwrap();
+            let (weights, x) = (random.codes(g.weights()), random.codes(g.input.count()));
+            let op = Conv2d::<i8>::new(g, &weights, zero, end.requantize()).unwrap();
+            let bytes = <Scalar as Kernels<i8>>::conv2d_scratch(&g);
+            let plain = guarded(g.output.count(), bytes, |y, scratch| {
+                let (x, y) = (View::new(g.input, &x).unwrap(), ViewMut::new(g.output, y).unwrap());
+                op.run_on::<Scalar>(x, y, scratch).unwrap();
+            });
+            (Geometry::Conv2d(g), weights, x, plain)
+        } else {
+            let g = TransposedConv2dGeometry::new(x, n, inputs, outputs).unwrap();
+            let (weights, x) = (random.codes(g.weights()), random.codes(g.input.count()));
+            let op = TransposedConv2d::<i8>::new(g, &weights, zero, end.requantize()).unwrap();
+            let bytes = <Scalar as Kernels<i8>>::transposed_conv2d_scratch(&g);
+            let plain = guarded(g.output.count(), bytes, |y, scratch| {
+                let (x, y) = (View::new(g.input, &x).unwrap(), ViewMut::new(g.output, y).unwrap());
+                op.run_on::<Scalar>(x, y, scratch).unwrap();
+            });
+            (Geometry::TransposedConv2d(g), weights, x, plain)
+        };
+        let serves = geometry.words(pack::SEVENS).is_some();
+        packed += usize::from(serves && geometry.choose(&weights, &end.requantize()).is_some());
+        packings(geometry, &weights, &x, zero, end.requantize(), || plain);
+    }
+    assert!(packed > CASES as usize / 20, "{packed} layers were packed");
+}
+
 /// Every packing that serves the layer beside the plain weights on the portable backend.
 fn packings(
     geometry: Geometry,

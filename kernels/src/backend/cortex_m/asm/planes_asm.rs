@@ -5,9 +5,9 @@ use core::arch::{asm, naked_asm};
 
 /// The first `fours` fours of channels of `cells` cells, `step` elements apart in `x`: pairs
 /// `[c, c + 2]` and `[c + 1, c + 3]`, one after the other `pitch` words apart in `out`, cells
-/// four words apart. Nothing is done where a slice is too short.
+/// `BETWEEN` words apart. Nothing is done where a slice is too short.
 #[inline(always)]
-pub(in crate::backend::cortex_m) fn spread(
+pub(in crate::backend::cortex_m) fn spread<const BETWEEN: usize>(
     x: &[i8],
     [fours, step, cells]: [usize; 3],
     out: &mut [i32],
@@ -16,7 +16,7 @@ pub(in crate::backend::cortex_m) fn spread(
     let fits = fours != 0
         && cells != 0
         && x.len() >= (cells - 1) * step + fours * 4
-        && out.len() > (2 * fours - 1) * pitch + (cells - 1) * 4;
+        && out.len() > (2 * fours - 1) * pitch + (cells - 1) * BETWEEN;
     if !fits {
         return;
     }
@@ -32,8 +32,8 @@ pub(in crate::backend::cortex_m) fn spread(
                 "add {x}, {x}, {step}",
                 "sxtb16 {c}, {a}",
                 "sxtb16 {a}, {a}, ror #8",
-                "str {c}, [{o}], #16",
-                "str {a}, [{p}], #16",
+                "str {c}, [{o}], #{between}",
+                "str {a}, [{p}], #{between}",
                 "2:",
                 "cmp {n}, #0",
                 "beq 4f",
@@ -43,13 +43,13 @@ pub(in crate::backend::cortex_m) fn spread(
                 "add {x}, {x}, {step}, lsl #1",
                 "sxtb16 {c}, {a}",
                 "sxtb16 {a}, {a}, ror #8",
-                "str {c}, [{o}], #16",
+                "str {c}, [{o}], #{between}",
                 "sxtb16 {c}, {b}",
-                "str {a}, [{p}], #16",
+                "str {a}, [{p}], #{between}",
                 "sxtb16 {b}, {b}, ror #8",
-                "str {c}, [{o}], #16",
+                "str {c}, [{o}], #{between}",
                 "subs {n}, {n}, #1",
-                "str {b}, [{p}], #16",
+                "str {b}, [{p}], #{between}",
                 "bne 3b",
                 "4:",
                 x = inout(reg) x.as_ptr().wrapping_add(four * 4) => _,
@@ -60,6 +60,7 @@ pub(in crate::backend::cortex_m) fn spread(
                 a = out(reg) _,
                 b = out(reg) _,
                 c = out(reg) _,
+                between = const BETWEEN * 4,
                 options(nostack),
             );
         }

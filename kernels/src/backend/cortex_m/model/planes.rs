@@ -2,8 +2,8 @@
 
 /// The first `fours` fours of channels of `cells` cells, `step` elements apart in `x`: pairs
 /// `[c, c + 2]` and `[c + 1, c + 3]`, one after the other `pitch` words apart in `out`, cells
-/// four words apart. Nothing is done where a slice is too short.
-pub(in crate::backend::cortex_m) fn spread(
+/// `BETWEEN` words apart. Nothing is done where a slice is too short.
+pub(in crate::backend::cortex_m) fn spread<const BETWEEN: usize>(
     x: &[i8],
     [fours, step, cells]: [usize; 3],
     out: &mut [i32],
@@ -13,7 +13,7 @@ pub(in crate::backend::cortex_m) fn spread(
         let channel = pair / 2 * 4 + pair % 2;
         for cell in 0..cells {
             let at = cell * step + channel;
-            out[pair * pitch + cell * 4] = word(x[at].into(), x[at + 2].into());
+            out[pair * pitch + cell * BETWEEN] = word(x[at].into(), x[at + 2].into());
         }
     }
 }

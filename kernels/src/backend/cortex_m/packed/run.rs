@@ -1,14 +1,17 @@
 //! Packed layers run by the kernel of their packing.
 
-use super::{FORMS, LANES, QUADS, channels, depth, lanes as lanes_of, winograd as winograd_of};
+use super::{
+    FORMS, LANES, QUADS, channels, depth, lanes as lanes_of, sevens as sevens_of,
+    winograd as winograd_of,
+};
 use crate::backend::cortex_m::epilogue::Finish;
 use crate::backend::cortex_m::expand::Weights;
 use crate::backend::cortex_m::linear::Input;
 use crate::backend::cortex_m::plan::{Form, Phase, Plan};
 use crate::backend::cortex_m::planes::Planes;
-use crate::backend::cortex_m::{images, lanes, quads, winograd};
+use crate::backend::cortex_m::{images, lanes, quads, sevens, winograd};
 use crate::backend::line::Line;
-use crate::pack::{Geometry, Packed, WINOGRAD};
+use crate::pack::{Geometry, Packed, SEVENS, WINOGRAD};
 use crate::view::{View, ViewMut};
 
 /// A function per form, so that one which a program does not use is not linked.
@@ -31,6 +34,10 @@ macro_rules! forms {
             }
             if layer.packing == WINOGRAD {
                 let Some(plan) = winograd_of(&layer.geometry) else { return };
+                return by_image(layer, &plan, x, y, scratch);
+            }
+            if layer.packing == SEVENS {
+                let Some(plan) = sevens_of(&layer.geometry) else { return };
                 return by_image(layer, &plan, x, y, scratch);
             }
             let Some(&form) = FORMS.get((layer.packing as usize).wrapping_sub(1)) else { return };
@@ -181,7 +188,7 @@ macro_rules! images {
         }
     )*};
 }
-images! { lanes::Plan winograd::Plan }
+images! { lanes::Plan winograd::Plan sevens::Plan }
 
 #[inline(never)]
 fn by_image(

@@ -1,7 +1,7 @@
 //! Rows of codes to planes of channel pairs, as they are or as sums of four rows.
 
 use super::Planes;
-use crate::backend::cortex_m::plan::{Plan, SLOTS, lanes};
+use crate::backend::cortex_m::plan::{Plan, SLOTS, lanes, pairs};
 use crate::backend::cortex_m::{fill_words, insn};
 
 impl Planes<'_> {
@@ -27,41 +27,63 @@ impl Planes<'_> {
             let Some(x) = x.get((skip + from) * channels..) else { return };
             let at = (phase * plan.cells + first) * SLOTS;
             let Some(planes) = planes.get_mut(at..) else { return };
-            let step = plan.stride * channels;
-            if whole {
-                insn::spread(x, [channels / 4, step, count], planes, plan.pitch());
-                continue;
-            }
-            let Some(ahead) = ahead(channels, count) else {
-                insn::spread(x, [channels / 4, step, count], planes, plan.pitch());
-                self.spread_rest(x, step, count, planes);
-                continue;
-            };
-            insn::spread(x, [channels.div_ceil(4), step, ahead], planes, plan.pitch());
-            let x = x.get(ahead * step..).unwrap_or(&[]);
-            let planes = planes.get_mut(ahead * SLOTS..).unwrap_or(&mut []);
-            insn::spread(x, [channels / 4, step, 1], planes, plan.pitch());
-            self.spread_rest(x, step, 1, planes);
+            let size = [channels, plan.stride * channels, count];
+            cells::<SLOTS>(x, size, planes, plan.pitch(), whole);
         }
     }
+}
 
-    /// The channels that are no four.
-    fn spread_rest(&self, x: &[i8], step: usize, count: usize, planes: &mut [i32]) {
-        let plan = self.plan;
-        for index in plan.inputs / 4 * 2..plan.pairs {
-            let lanes = lanes(index, plan.inputs);
-            let out = planes.get_mut(index * plan.pitch()..).unwrap_or(&mut []);
-            for (word, x) in out.iter_mut().step_by(SLOTS).take(count).zip(x.chunks(step)) {
-                let [low, high] = lanes.map(|lane| lane.and_then(|c| x.get(c)).copied());
-                *word = pair(low.unwrap_or(0), high.unwrap_or(0));
-            }
+/// Pairs of `channels` channels of `count` cells, `step` elements apart in `x`, `BETWEEN` words in
+/// `out`, where pairs lie `pitch` words apart; `whole`: channels come in fours.
+#[inline(always)]
+pub(in crate::backend::cortex_m) fn cells<const BETWEEN: usize>(
+    x: &[i8],
+    [channels, step, count]: [usize; 3],
+    out: &mut [i32],
+    pitch: usize,
+    whole: bool,
+) {
+    if whole {
+        return insn::spread::<BETWEEN>(x, [channels / 4, step, count], out, pitch);
+    }
+    let Some(ahead) = ahead(channels, count) else {
+        insn::spread::<BETWEEN>(x, [channels / 4, step, count], out, pitch);
+        return rest::<BETWEEN>(x, [channels, step, count], out, pitch);
+    };
+    insn::spread::<BETWEEN>(x, [channels.div_ceil(4), step, ahead], out, pitch);
+    let x = x.get(ahead * step..).unwrap_or(&[]);
+    let out = out.get_mut(ahead * BETWEEN..).unwrap_or(&mut []);
+    insn::spread::<BETWEEN>(x, [channels / 4, step, 1], out, pitch);
+    rest::<BETWEEN>(x, [channels, step, 1], out, pitch);
+}
+
+/// The channels that are no four.
+#[inline(never)]
+pub(in crate::backend::cortex_m) fn rest<const BETWEEN: usize>(
+    x: &[i8],
+    [channels, step, count]: [usize; 3],
+    out: &mut [i32],
+    pitch: usize,
+) {
+    for index in channels / 4 * 2..pairs(channels) {
+        let out = out.get_mut(index * pitch..).unwrap_or(&mut []);
+        let words = out.iter_mut().step_by(BETWEEN).take(count);
+        let codes = |lane: Option<usize>| {
+            let codes = lane.and_then(|channel| x.get(channel..)).unwrap_or(&[]);
+            codes.iter().step_by(step)
+        };
+        let [low, high] = lanes(index, channels).map(codes);
+        if high.len() == 0 {
+            words.zip(low).for_each(|(word, &low)| *word = pair(low, 0));
+        } else {
+            words.zip(low.zip(high)).for_each(|(word, (&low, &high))| *word = pair(low, high));
         }
     }
 }
 
 /// A word of two lanes.
 #[inline(always)]
-pub(super) fn pair(low: i8, high: i8) -> i32 {
+pub(in crate::backend::cortex_m) fn pair(low: i8, high: i8) -> i32 {
     i32::from(low) & 0xffff | i32::from(high) << 16
 }
 
