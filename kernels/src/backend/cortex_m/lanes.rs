@@ -10,8 +10,8 @@
 //! ```
 //!
 //! so that packed weights take the flash of plain ones. Windows are widened two pixels side
-//! by side and stand beside four channels ([`Tile::Two`]); a single pixel beside eight
-//! ([`Tile::One`]).
+//! by side and stand beside four channels ([`Tile::Two`]); a single pixel is read as it is,
+//! each word of it for eight channels ([`Tile::One`]).
 
 use super::epilogue::Finish;
 use super::expand::Weights;
@@ -33,9 +33,9 @@ const HIGH: u64 = 1 << 23;
 /// What is multiplied at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tile {
-    /// Two pixels × four channels.
+    /// Two pixels × four channels, inputs widened to words of two.
     Two,
-    /// One pixel × eight channels.
+    /// One pixel × eight channels, inputs as bytes.
     One,
 }
 
@@ -45,6 +45,14 @@ impl Tile {
         match self {
             Self::Two => 2,
             Self::One => 1,
+        }
+    }
+
+    /// Bytes of the windows of a tile.
+    pub(super) const fn window(self, pairs: usize) -> usize {
+        match self {
+            Self::Two => 8 * pairs,
+            Self::One => 2 * pairs,
         }
     }
 
@@ -63,9 +71,10 @@ impl Tile {
 /// Tiles of all groups.
 pub(super) struct Lanes<'a> {
     pub(super) tile: Tile,
-    /// Pairs of inputs, a word of each pixel of a tile after the other.
-    pub(super) x: &'a [i32],
-    /// Pairs of a window.
+    /// [`Tile::window`] bytes of each tile: pairs of inputs, a word of each pixel of a tile after
+    /// the other, or inputs in fours.
+    pub(super) x: &'a [i8],
+    /// Pairs of a window, an even number.
     pub(super) pairs: usize,
     pub(super) tiles: usize,
     /// Groups of [`Tile::group`] words.
@@ -83,9 +92,10 @@ impl Lanes<'_> {
     pub(super) const fn fits(&self) -> bool {
         let (pixels, channels) = (self.tile.pixels(), self.tile.channels());
         self.pairs != 0
+            && self.pairs.is_multiple_of(2)
             && self.groups != 0
             && self.tiles != 0
-            && self.x.len() >= self.tiles * self.pairs * pixels
+            && self.x.len() / self.tile.window(self.pairs) >= self.tiles
             && self.weights.len() >= self.groups * self.tile.group(self.pairs)
             && self.out.len() >= (self.tiles * pixels - 1) * self.step + self.groups * channels
     }
@@ -183,8 +193,12 @@ impl Plan {
         self.outputs.div_ceil(self.tile.channels())
     }
 
+    /// Tiles whose windows are in memory together.
     const fn tiles(&self) -> usize {
-        let tiles = WINDOW_WORDS / (2 * self.pairs());
+        let tiles = match self.tile {
+            Tile::Two => WINDOW_WORDS / (2 * self.pairs()),
+            Tile::One => 1,
+        };
         if tiles == 0 {
             1
         } else if tiles > TILES {
@@ -208,11 +222,27 @@ impl Plan {
         cells.saturating_mul(self.channels)
     }
 
-    /// Words of scratch: windows, the last run of either pixel, and the ring.
+    /// Whether the image is its only window, whole words of it one after the other.
+    const fn is_window(&self) -> bool {
+        let rows = self.rows.taps == 1 || self.row() == self.run;
+        matches!(self.tile, Tile::One)
+            && self.ring == 0
+            && self.across == 1
+            && rows
+            && self.rows.step == 1
+            && self.run.is_multiple_of(4)
+    }
+
+    /// Words of scratch: windows, the last run of either pixel where its last word is not
+    /// whole, and the ring.
     const fn parts(&self) -> [usize; 3] {
-        let pixels = self.tile.pixels();
-        let windows = self.tiles() * self.pairs() * pixels;
-        [windows, pixels * self.words, self.ring.saturating_mul(self.row()).div_ceil(4)]
+        let windows =
+            if self.is_window() { 0 } else { self.tiles() * self.tile.window(self.pairs()) / 4 };
+        let spill = match self.tile {
+            Tile::Two if !self.run.is_multiple_of(4) => 2 * self.words,
+            _ => 0,
+        };
+        [windows, spill, self.ring.saturating_mul(self.row()).div_ceil(4)]
     }
 
     /// Channels that stand together in the words.

@@ -1,12 +1,13 @@
-//! The raw lanes: two pixels beside four channels, or one beside eight.
+//! The raw lanes: two pixels beside four channels, or one beside eight that is not widened.
 #![allow(unsafe_code, reason = "inline assembly; each block states why it is sound")]
 
 use core::arch::{asm, naked_asm};
 
 use crate::backend::cortex_m::lanes::{Lanes, Tile, UNROLL};
 
-/// Bytes of code of a pair.
-const PASS: [usize; 2] = [56, 68];
+/// Bytes of code of a pair: of two pixels widened, and of one as bytes, where two pairs share a
+/// word.
+const PASS: [usize; 2] = [56, 70];
 
 /// Tiles of all groups; nothing where [`Lanes::fits`] says no.
 #[inline(always)]
@@ -16,7 +17,7 @@ pub(in crate::backend::cortex_m) fn lanes(lanes: &mut Lanes<'_>) {
         return;
     }
     let skipped = (UNROLL - lanes.pairs % UNROLL) % UNROLL;
-    let bytes = lanes.pairs * 4 * lanes.tile.pixels();
+    let bytes = lanes.tile.window(lanes.pairs);
     let x = lanes.x.as_ptr() as usize;
     let words: [usize; 12] = [
         x,
@@ -38,8 +39,8 @@ pub(in crate::backend::cortex_m) fn lanes(lanes: &mut Lanes<'_>) {
         Tile::One => lanes_1x8,
     };
     // SAFETY: `fits` has checked that windows, weights and outputs of all tiles and groups lie
-    // in their slices, and that there is one of each. Windows and weights are words, as `ldm`
-    // wants.
+    // in their slices, that there is one of each, and that pairs come in twos. Weights are words,
+    // as `ldm` wants; windows are read by single loads, which need no alignment.
     unsafe { run(words.as_ptr()) }
 }
 
@@ -200,8 +201,8 @@ unsafe extern "C" fn lanes_2x4(words: *const usize) {
     )
 }
 
-/// r0–r7 sums, low and raw of each two channels, r8 inputs, r9–r11 weights, r12 window,
-/// lr weights; the stack is that of [`lanes_2x4`].
+/// r0–r7 sums, low and raw of each two channels, r8 and r9 inputs, r8, r10 and r11 weights,
+/// r12 window, lr weights; the stack is that of [`lanes_2x4`].
 ///
 /// # Safety
 /// `words` are those of [`lanes`].
@@ -247,24 +248,43 @@ unsafe extern "C" fn lanes_1x8(words: *const usize) {
         "bx r9",
         ".p2align 2",
         "4:",
-        ".rept 16",
+        ".rept 8",
         "ldr.w r8, [r12], #4",
-        "ldr.w r9, [lr], #4",
         "ldr.w r10, [lr], #4",
         "ldr.w r11, [lr], #4",
-        "smlad r1, r8, r9, r1",
-        "smlad r3, r8, r10, r3",
-        "smlad r5, r8, r11, r5",
-        "sxtb16 r9, r9",
+        "sxtb16 r9, r8, ror #8",
+        "sxtb16 r8, r8",
+        "smlad r1, r8, r10, r1",
+        "smlad r3, r8, r11, r3",
         "sxtb16 r10, r10",
         "sxtb16 r11, r11",
-        "smlad r0, r8, r9, r0",
-        "smlad r2, r8, r10, r2",
-        "smlad r4, r8, r11, r4",
-        "ldr.w r9, [lr], #4",
-        "smlad r7, r8, r9, r7",
-        "sxtb16 r9, r9",
-        "smlad r6, r8, r9, r6",
+        "smlad r0, r8, r10, r0",
+        "smlad r2, r8, r11, r2",
+        "ldr.w r10, [lr], #4",
+        "ldr.w r11, [lr], #4",
+        "smlad r5, r8, r10, r5",
+        "smlad r7, r8, r11, r7",
+        "sxtb16 r10, r10",
+        "sxtb16 r11, r11",
+        "smlad r4, r8, r10, r4",
+        "smlad r6, r8, r11, r6",
+        // The second pair; the first one's register is free.
+        "ldr.w r8, [lr], #4",
+        "ldr.w r10, [lr], #4",
+        "ldr.w r11, [lr], #4",
+        "smlad r1, r9, r8, r1",
+        "smlad r3, r9, r10, r3",
+        "smlad r5, r9, r11, r5",
+        "sxtb16 r8, r8",
+        "sxtb16 r10, r10",
+        "sxtb16 r11, r11",
+        "smlad r0, r9, r8, r0",
+        "smlad r2, r9, r10, r2",
+        "smlad r4, r9, r11, r4",
+        "ldr.w r8, [lr], #4",
+        "smlad r7, r9, r8, r7",
+        "sxtb16 r8, r8",
+        "smlad r6, r9, r8, r6",
         ".endr",
         end!(),
         purge_requantize_macros!(),

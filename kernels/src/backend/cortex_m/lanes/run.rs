@@ -1,4 +1,4 @@
-//! An image through a layer on lanes: windows widened tile by tile, then all channels of them.
+//! An image through a layer on lanes: windows tile by tile, then all channels of them.
 
 use super::{Lanes, Plan, TILES, Tile};
 use crate::backend::cortex_m::epilogue::Finish;
@@ -15,6 +15,10 @@ impl Plan {
         out: &mut [i8],
         scratch: &mut [i32],
     ) {
+        if self.is_window() {
+            self.tiles_to(weights, finish.relu(), image, 1, out);
+            return finish.end(out);
+        }
         let [windows, spill, ring] = self.parts();
         let Some((windows, rest)) = scratch.split_at_mut_checked(windows) else { return };
         let Some((spill, rest)) = rest.split_at_mut_checked(spill) else { return };
@@ -26,7 +30,7 @@ impl Plan {
         }
         let ring: &mut [i8] = bytemuck::cast_slice_mut(ring);
         let (pixels, total) = (self.tile.pixels(), self.rows.outputs * self.columns.outputs);
-        let len = self.pairs() * pixels;
+        let len = self.tile.window(self.pairs()) / 4;
         let (mut done, mut next) = (0, 0);
         while done < total {
             // Whole tiles, several at a time; the last may repeat a pixel.
@@ -49,7 +53,7 @@ impl Plan {
                 }
             }
             let out = out.get_mut(first * self.outputs..).unwrap_or(&mut []);
-            self.tiles_to(weights, finish.relu(), windows, tiles, out);
+            self.tiles_to(weights, finish.relu(), bytemuck::cast_slice(windows), tiles, out);
             done = first + tiles * pixels;
         }
         finish.end(out);
@@ -104,10 +108,11 @@ impl Plan {
         next.max(end)
     }
 
-    /// The windows of the pixels at `at` in `data`, the ring or the image, side by side in `x`.
+    /// The windows of the pixels at `at` in `data`, the ring or the image, side by side in `x`;
+    /// of a single pixel as it is.
     fn window(&self, data: &[i8], at: [[usize; 2]; 2], spill: &mut [i8], x: &mut [i32]) {
         let (len, row) = (4 * self.words, self.row());
-        let mut runs = x.chunks_exact_mut(self.tile.pixels() * 2 * self.words);
+        let mut runs = x.chunks_exact_mut(self.tile.window(2 * self.words) / 4);
         for ky in 0..self.rows.taps {
             let mut starts = at.map(|[oy, ox]| {
                 let v = oy * self.rows.stride + ky * self.rows.step;
@@ -118,8 +123,13 @@ impl Plan {
                 let [a, b] = starts.map(|at| data.get(at..at + len));
                 match (self.tile, a, b) {
                     (Tile::Two, Some(a), Some(b)) => insn::pair_up([a, b], out),
-                    (Tile::One, Some(a), _) => insn::widen_split(a, bytemuck::cast_slice_mut(out)),
-                    _ => self.ends(data, starts, spill, out),
+                    (Tile::Two, ..) => self.ends(data, starts, spill, out),
+                    (Tile::One, ..) => {
+                        // What is beyond a run meets weights of zero.
+                        let run = data.get(starts[0]..).unwrap_or(&[]);
+                        let out: &mut [i8] = bytemuck::cast_slice_mut(out);
+                        out.iter_mut().zip(run).for_each(|(out, &code)| *out = code);
+                    }
                 }
                 starts = starts.map(|at| at + self.columns.step * self.channels);
             }
@@ -135,14 +145,13 @@ impl Plan {
                 *spill = code;
             }
         }
-        match (self.tile, spill.split_at_checked(len)) {
-            (Tile::Two, Some((a, b))) => insn::pair_up([a, b], out),
-            _ => insn::widen_split(spill, bytemuck::cast_slice_mut(out)),
+        if let Some((a, b)) = spill.split_at_checked(len) {
+            insn::pair_up([a, b], out);
         }
     }
 
     /// `tiles` tiles of all channels, from the first output on.
-    fn tiles_to(&self, weights: &[i32], relu: bool, x: &[i32], tiles: usize, out: &mut [i8]) {
+    fn tiles_to(&self, weights: &[i32], relu: bool, x: &[i8], tiles: usize, out: &mut [i8]) {
         let (tile, pairs) = (self.tile, self.pairs());
         let (groups, rest) = (self.outputs / tile.channels(), self.outputs % tile.channels());
         let step = self.outputs;

@@ -1,7 +1,7 @@
 //! The raw lanes in plain Rust.
 
 use super::{dual, requantize};
-use crate::backend::cortex_m::lanes::Lanes;
+use crate::backend::cortex_m::lanes::{Lanes, Tile};
 
 /// Tiles of all groups; nothing where [`Lanes::fits`] says no.
 pub(in crate::backend::cortex_m) fn lanes(lanes: &mut Lanes<'_>) {
@@ -10,7 +10,8 @@ pub(in crate::backend::cortex_m) fn lanes(lanes: &mut Lanes<'_>) {
     }
     let (pixels, channels) = (lanes.tile.pixels(), lanes.tile.channels());
     let group = lanes.tile.group(lanes.pairs);
-    for (tile, x) in lanes.x.chunks_exact(lanes.pairs * pixels).take(lanes.tiles).enumerate() {
+    let windows = lanes.x.chunks_exact(lanes.tile.window(lanes.pairs));
+    for (tile, x) in windows.take(lanes.tiles).enumerate() {
         for (index, words) in lanes.weights.chunks_exact(group).take(lanes.groups).enumerate() {
             let (begin, rest) = words.split_at(channels);
             let (words, ends) = rest.split_at(channels / 2 * lanes.pairs);
@@ -18,8 +19,8 @@ pub(in crate::backend::cortex_m) fn lanes(lanes: &mut Lanes<'_>) {
                 let mut sums = [0; 8];
                 let sums = &mut sums[..channels];
                 sums.copy_from_slice(begin);
-                for (x, words) in x.chunks_exact(pixels).zip(words.chunks_exact(channels / 2)) {
-                    let x = [x[pixel] as i16, (x[pixel] >> 16) as i16];
+                for (pair, words) in words.chunks_exact(channels / 2).enumerate() {
+                    let x = inputs(lanes.tile, x, pair, pixel);
                     for (sums, &word) in sums.chunks_exact_mut(2).zip(words) {
                         let [low, _, high, _] =
                             word.to_le_bytes().map(|byte| i32::from(byte as i8));
@@ -38,6 +39,18 @@ pub(in crate::backend::cortex_m) fn lanes(lanes: &mut Lanes<'_>) {
                 }
             }
         }
+    }
+}
+
+/// The two inputs of a pair.
+fn inputs(tile: Tile, x: &[i8], pair: usize, pixel: usize) -> [i16; 2] {
+    let byte = |at: usize| x[at] as u8;
+    match tile {
+        Tile::Two => [0, 2].map(|lane| {
+            let at = 4 * (2 * pair + pixel) + lane;
+            i16::from_le_bytes([byte(at), byte(at + 1)])
+        }),
+        Tile::One => [0, 2].map(|lane| i16::from(x[pair / 2 * 4 + pair % 2 + lane])),
     }
 }
 
