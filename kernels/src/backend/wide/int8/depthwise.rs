@@ -4,6 +4,8 @@
 //! is multiplied with the two weights: the words of a pair of rows serve every
 //! output and tap along them, and every row of outputs that reads the pair.
 
+mod three;
+
 use bytemuck::{cast_slice, cast_slice_mut};
 use wide::i32x8;
 
@@ -59,7 +61,8 @@ impl Layout {
 
 /// Bytes of scratch.
 pub(super) fn scratch(g: &Conv2dGeometry) -> usize {
-    (4 * Layout::new(g).words()).max(ops::depthwise_conv2d::scratch_bytes::<i8>(g))
+    let words = if three::suits(g) { three::words(g) } else { Layout::new(g).words() };
+    (4 * words).max(ops::depthwise_conv2d::scratch_bytes::<i8>(g))
 }
 
 /// See [`DepthwiseConv2d`].
@@ -70,8 +73,13 @@ pub(super) fn run(
     scratch: &mut [u8],
 ) {
     let g = &op.geometry;
-    let layout = Layout::new(g);
     let (_, words, _) = bytemuck::pod_align_to_mut::<u8, u32>(scratch);
+    if three::suits(g) && words.len() >= three::words(g) {
+        let images = x.data().chunks_exact(g.input.image());
+        let out = y.data_mut().chunks_exact_mut(g.output.image());
+        return three::run(op, images, out, &mut words[..three::words(g)]);
+    }
+    let layout = Layout::new(g);
     if words.len() < layout.words() {
         return ops::depthwise_conv2d::run::<i8, Wide>(op, x, y, scratch);
     }

@@ -12,14 +12,15 @@ use bytemuck::cast;
 use wide::{i8x16, i16x8, i16x16, i32x8, u32x8};
 
 use crate::epilogue::Requantize;
-use crate::quant::{Multiplier, lookup};
+use crate::quant::lookup;
 
 /// What eight channels (or eight pixels of one) need.
 #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 pub(super) struct Params {
     bias: [i32; 8],
-    mantissa: [i32; 8],
+    /// Mantissas of the lanes 0, 2, 4 and 6, each in the low half of a u64, and of the others.
+    mantissas: [[i32; 8]; 2],
     left: [u32; 8],
     /// Right shift less one; 0 where there is none.
     right: [u32; 8],
@@ -46,39 +47,53 @@ pub(super) enum Scaling {
 pub(super) const PARAM_WORDS: usize = size_of::<Params>() / 4;
 
 impl Params {
-    fn set(&mut self, lane: usize, bias: i32, by: Multiplier) {
-        self.bias[lane] = bias;
-        self.mantissa[lane] = by.mantissa;
-        self.left[lane] = by.shift.max(0) as u32;
-        self.right[lane] = (-by.shift - 1).max(0) as u32;
-        self.unshifted[lane] = if by.shift >= 0 { -1 } else { 0 };
-        let n = (-by.shift).clamp(1, 31) as u32;
-        let half = (1u64 << 30) + (1 << (30 + n));
-        let (half, at) = ([half as u32, (half >> 32) as u32], lane & !1);
-        self.halves[lane % 2][at..at + 2].copy_from_slice(&half);
-        self.shifts[lane % 2][at] = if lane.is_multiple_of(2) { 31 + n } else { n - 1 };
+    /// Of eight biases, mantissas and shifts.
+    #[inline(always)]
+    fn new(bias: [i32; 8], mantissa: [i32; 8], shift: [i32; 8]) -> Self {
+        let by = shift.map(|shift| (-shift).clamp(1, 31) as u32);
+        let half = |lane: usize| (1u64 << 30) + (1 << (30 + by[lane]));
+        let shifts = |odd: usize| -> [u64; 4] {
+            core::array::from_fn(|i| {
+                let by = by[2 * i + odd];
+                u64::from(if odd == 0 { 31 + by } else { by - 1 })
+            })
+        };
+        Self {
+            bias,
+            mantissas: [0, 1].map(|odd| core::array::from_fn(|lane| mantissa[lane & !1 | odd])),
+            left: shift.map(|shift| shift.max(0) as u32),
+            right: shift.map(|shift| (-shift - 1).max(0) as u32),
+            unshifted: shift.map(|shift| if shift >= 0 { -1 } else { 0 }),
+            halves: [0, 1]
+                .map(|odd| cast::<[u64; 4], _>(core::array::from_fn(|i| half(2 * i + odd)))),
+            shifts: [0, 1].map(|odd| cast(shifts(odd))),
+        }
     }
 
     /// For the channels `first..first + 8`, those that exist.
     pub(super) fn channels(how: &Requantize<'_>, bias: &[i32], first: usize) -> Self {
-        let mut params = Self::default();
-        for (lane, &bias) in bias.iter().skip(first).take(8).enumerate() {
-            params.set(lane, bias, how.multiplier(first + lane));
-        }
-        params
+        let eight = |all: &[i32]| -> [i32; 8] {
+            match (all, all.get(first..).and_then(<[i32]>::first_chunk)) {
+                (&[one], _) => [one; 8],
+                (_, Some(&eight)) => eight,
+                _ => core::array::from_fn(|lane| all.get(first + lane).copied().unwrap_or(0)),
+            }
+        };
+        let biases = core::array::from_fn(|lane| bias.get(first + lane).copied().unwrap_or(0));
+        Self::new(biases, eight(how.mantissas), eight(how.shifts))
     }
 
     /// For the `count` channels from `first` on, those that exist, over and over; `count` is a
     /// power of two.
     pub(super) fn repeated(how: &Requantize<'_>, bias: &[i32], first: usize, count: usize) -> Self {
-        let mut params = Self::default();
-        for lane in 0..8 {
-            let channel = first + (lane & (count - 1));
-            if let Some(&bias) = bias.get(channel) {
-                params.set(lane, bias, how.multiplier(channel));
-            }
-        }
-        params
+        let by = |lane: usize| how.multiplier(first + (lane & (count - 1)));
+        Self::new(
+            core::array::from_fn(|lane| {
+                bias.get(first + (lane & (count - 1))).copied().unwrap_or(0)
+            }),
+            core::array::from_fn(|lane| by(lane).mantissa),
+            core::array::from_fn(|lane| by(lane).shift),
+        )
     }
 
     /// What sums start from.
@@ -92,10 +107,10 @@ impl Params {
     pub(super) fn scale(&self, sum: i32x8, how: Scaling) -> i32x8 {
         match how {
             Scaling::Rectified => self.rectified(sum),
-            Scaling::Right => round(doubling_high(sum, self.mantissa), self.right),
+            Scaling::Right => round(doubling_high(sum, &self.mantissas), self.right),
             Scaling::General => {
                 let sum = shift_left(sum, self.left);
-                let high = doubling_high(sum, self.mantissa);
+                let high = doubling_high(sum, &self.mantissas);
                 let shifted = round(high, self.right);
                 let unshifted = i32x8::new(self.unshifted);
                 (high & unshifted) | (shifted & !unshifted)
@@ -111,10 +126,10 @@ impl Params {
             add_i64_m256i, blend_imm_i32_m256i, m256i, mul_i64_low_bits_m256i, shr_each_u64_m256i,
             shr_imm_u64_m256i,
         };
-        let (x, m): (m256i, m256i) = (cast(sum.max(i32x8::splat(0))), cast(self.mantissa));
+        let x: m256i = cast(sum.max(i32x8::splat(0)));
         let [even, odd] = [
-            mul_i64_low_bits_m256i(x, m),
-            mul_i64_low_bits_m256i(shr_imm_u64_m256i::<32>(x), shr_imm_u64_m256i::<32>(m)),
+            mul_i64_low_bits_m256i(x, cast(self.mantissas[0])),
+            mul_i64_low_bits_m256i(shr_imm_u64_m256i::<32>(x), cast(self.mantissas[1])),
         ];
         let even =
             shr_each_u64_m256i(add_i64_m256i(even, cast(self.halves[0])), cast(self.shifts[0]));
@@ -126,7 +141,7 @@ impl Params {
     #[cfg(not(all(target_arch = "x86_64", target_feature = "avx2")))]
     #[inline(always)]
     fn rectified(&self, sum: i32x8) -> i32x8 {
-        round(doubling_high(sum, self.mantissa), self.right)
+        round(doubling_high(sum, &self.mantissas), self.right)
     }
 }
 
@@ -145,15 +160,15 @@ fn shift_left(x: i32x8, by: [u32; 8]) -> i32x8 {
 /// `⌊(x · m + 2^30) / 2^31⌋` in each lane, its low 32 bits.
 #[cfg(all(target_arch = "x86_64", target_feature = "avx2"))]
 #[inline(always)]
-fn doubling_high(x: i32x8, mantissa: [i32; 8]) -> i32x8 {
+fn doubling_high(x: i32x8, mantissas: &[[i32; 8]; 2]) -> i32x8 {
     use safe_arch::{
         add_i64_m256i, blend_imm_i32_m256i, m256i, mul_i64_low_bits_m256i, shl_imm_u64_m256i,
         shr_imm_u64_m256i,
     };
-    let (x, m): (m256i, m256i) = (cast(x), cast(mantissa));
+    let x: m256i = cast(x);
     let half: m256i = cast([1i64 << 30; 4]);
-    let even = mul_i64_low_bits_m256i(x, m);
-    let odd = mul_i64_low_bits_m256i(shr_imm_u64_m256i::<32>(x), shr_imm_u64_m256i::<32>(m));
+    let even = mul_i64_low_bits_m256i(x, cast(mantissas[0]));
+    let odd = mul_i64_low_bits_m256i(shr_imm_u64_m256i::<32>(x), cast(mantissas[1]));
     let even = shr_imm_u64_m256i::<31>(add_i64_m256i(even, half));
     let odd = shl_imm_u64_m256i::<1>(add_i64_m256i(odd, half));
     cast(blend_imm_i32_m256i::<0b1010_1010>(even, odd))
@@ -161,10 +176,10 @@ fn doubling_high(x: i32x8, mantissa: [i32; 8]) -> i32x8 {
 
 #[cfg(not(all(target_arch = "x86_64", target_feature = "avx2")))]
 #[inline(always)]
-fn doubling_high(x: i32x8, mantissa: [i32; 8]) -> i32x8 {
+fn doubling_high(x: i32x8, mantissas: &[[i32; 8]; 2]) -> i32x8 {
     let x = x.to_array();
     i32x8::new(core::array::from_fn(|lane| {
-        ((i64::from(x[lane]) * i64::from(mantissa[lane]) + (1 << 30)) >> 31) as i32
+        ((i64::from(x[lane]) * i64::from(mantissas[lane % 2][lane]) + (1 << 30)) >> 31) as i32
     }))
 }
 

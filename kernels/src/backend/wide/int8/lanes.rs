@@ -3,7 +3,7 @@
 //! A *word* is two i16 factors that lie side by side: one lane of a product.
 
 use bytemuck::cast;
-use wide::{i8x16, i16x16, i32x8};
+use wide::{i8x16, i16x16, i32x8, u8x16};
 
 /// One factor pair in each of eight lanes.
 pub(super) type Words = [u32; 8];
@@ -43,6 +43,13 @@ pub(super) fn words(x: &[i8]) -> Words {
         *to = from;
     }
     cast(i16x16::from_i8x16(i8x16::new(all)))
+}
+
+/// The words of eight factors each: `low` in the low halves, `high` in the high ones.
+#[inline(always)]
+pub(super) fn joined(low: [i8; 8], high: [i8; 8]) -> i16x16 {
+    let [low, high] = [low, high].map(|x| -> u8x16 { cast([cast::<_, u64>(x), 0]) });
+    i16x16::from_i8x16(cast(u8x16::unpack_low(low, high)))
 }
 
 /// Rows to columns.
