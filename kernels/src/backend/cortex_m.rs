@@ -74,15 +74,6 @@ fn fill_words(words: &mut [i32], word: i32) {
     }
 }
 
-/// Copies codes, as many as both have.
-#[inline(never)]
-fn copy_codes(to: &mut [i8], from: &[i8]) {
-    let len = to.len().min(from.len());
-    if let (Some(to), Some(from)) = (to.get_mut(..len), from.get(..len)) {
-        to.copy_from_slice(from);
-    }
-}
-
 /// The backend for Arm's DSP extension.
 #[derive(Clone, Copy, Debug)]
 pub struct CortexM;

@@ -65,7 +65,7 @@ mod tables_asm;
 mod tile_asm;
 mod winograd_asm;
 
-pub(super) use arrange_asm::{gather, interleave, widen, widen_split};
+pub(super) use arrange_asm::{copy, gather, interleave, widen, widen_split};
 pub(super) use cells_asm::{max_cells, mean_cells, sum_cells};
 pub(super) use fused_asm::{pool_3x3, upsampled_row};
 pub(super) use lanes_asm::{lanes, pair_cells, pair_up};

@@ -16,7 +16,7 @@
 use super::CortexM;
 use super::epilogue::clamp;
 use super::insn;
-use super::{copy_codes, fill_words, images};
+use super::{fill_words, images};
 use crate::epilogue::Ending;
 use crate::ops::fused::conv_pool2d::{self, ConvPool2d, ConvPool2dGeometry};
 use crate::view::{View, ViewMut};
@@ -145,7 +145,7 @@ pub(super) fn pooled(
             if first + 4 * pitch > rows.len() {
                 // The two last rows are the first of the next pools.
                 let Some((front, last)) = rows.split_at_mut_checked(first) else { return };
-                copy_codes(front, last);
+                insn::copy(front, last);
                 first = 0;
             }
             source.copy(rows, first + 2 * pitch);
@@ -212,7 +212,7 @@ impl<'a> Rows<'a> {
             let Some(row) = rows.get_mut(at..at + len) else { return };
             if let Some((source, left)) = source {
                 self.left = left;
-                copy_codes(row, source);
+                insn::copy(row, source);
             } else {
                 for cell in row {
                     *cell = self.padding;

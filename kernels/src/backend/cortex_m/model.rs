@@ -157,6 +157,13 @@ pub(super) fn few(
     }
 }
 
+/// Copies codes, as many as both have.
+pub(super) fn copy(to: &mut [i8], from: &[i8]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = from;
+    }
+}
+
 /// Widens `x` to the first `x.len()` elements of `out`, in order.
 pub(super) fn widen(x: &[i8], out: &mut [i16]) {
     for (out, &x) in out.iter_mut().zip(x) {

@@ -11,7 +11,6 @@
 //! Of every two outputs of a row the three cells under them lie side by side, pair by pair, in
 //! four *slots*: the outer row that phases with one tap down read, `r1`, `r0 − r1`, `r2 − r1`.
 
-use super::copy_codes;
 use super::epilogue::Finish;
 use super::expand::Weights;
 use super::insn;

@@ -15,8 +15,8 @@
 //! that one adds to all four outputs.
 
 use super::epilogue::Finish;
+use super::fill_words;
 use super::insn;
-use super::{copy_codes, fill_words};
 use crate::epilogue::Requantize;
 use crate::ops::Conv2dGeometry;
 use crate::window::Axis;
@@ -276,7 +276,7 @@ impl Plan {
         });
         let len = across.min(2 * TILES) * step;
         for (out, spare) in out.chunks_mut(row).zip(spare.chunks_exact(beside)).take(down.min(2)) {
-            copy_codes(out, spare.get(..len).unwrap_or(&[]));
+            insn::copy(out, spare.get(..len).unwrap_or(&[]));
         }
     }
 }

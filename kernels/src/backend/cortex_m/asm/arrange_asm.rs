@@ -46,6 +46,59 @@ pub(in crate::backend::cortex_m) fn widen(x: &[i8], out: &mut [i16]) {
     }
 }
 
+/// Copies codes, as many as both have, in whole words while there are any.
+#[inline(never)]
+pub(in crate::backend::cortex_m) fn copy(to: &mut [i8], from: &[i8]) {
+    let count = to.len().min(from.len());
+    if count == 0 {
+        return;
+    }
+    // SAFETY: reads and writes `count` bytes of either slice, which have as many; loads and
+    // stores of one word need no alignment.
+    unsafe {
+        asm!(
+            "subs {n}, {n}, #16",
+            "blo 3f",
+            "2:",
+            "ldr {a}, [{x}], #4",
+            "ldr {b}, [{x}], #4",
+            "ldr {c}, [{x}], #4",
+            "ldr {d}, [{x}], #4",
+            "str {a}, [{y}], #4",
+            "str {b}, [{y}], #4",
+            "str {c}, [{y}], #4",
+            "subs {n}, {n}, #16",
+            "str {d}, [{y}], #4",
+            "bhs 2b",
+            "3:",
+            "adds {n}, {n}, #12",
+            "blo 5f",
+            "4:",
+            "ldr {a}, [{x}], #4",
+            "subs {n}, {n}, #4",
+            "str {a}, [{y}], #4",
+            "bhs 4b",
+            "5:",
+            "adds {n}, {n}, #4",
+            "beq 7f",
+            "6:",
+            "ldrb {a}, [{x}], #1",
+            "subs {n}, {n}, #1",
+            "strb {a}, [{y}], #1",
+            "bne 6b",
+            "7:",
+            x = inout(reg) from.as_ptr() => _,
+            y = inout(reg) to.as_mut_ptr() => _,
+            n = inout(reg) count => _,
+            a = out(reg) _,
+            b = out(reg) _,
+            c = out(reg) _,
+            d = out(reg) _,
+            options(nostack),
+        );
+    }
+}
+
 /// `columns` columns of `pitch` elements: column `i` holds, one after the other, the runs of
 /// `run` elements that start `starts` (in bytes, at most `last`) from element `i · step` of `x`.
 /// An odd run takes one element more, which the next one overwrites. Nothing is done

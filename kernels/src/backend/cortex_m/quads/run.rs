@@ -73,7 +73,7 @@ impl Layer<'_> {
             return;
         };
         if plan.inputs.is_multiple_of(4) {
-            return copy_codes(row, source);
+            return insn::copy(row, source);
         }
         let cells = row.chunks_exact_mut(4 * cell);
         for (cell, source) in cells.zip(source.chunks_exact(plan.inputs)) {
