@@ -27,7 +27,7 @@ pub const WINOGRAD: u32 = 9;
 /// Weights of 3 × 3 convolutions to few channels, for seven pixels of one channel at a time.
 pub const SEVENS: u32 = 10;
 /// The largest number of a packing; the others are 1 to this.
-pub const LAST: u32 = SEVENS;
+pub const LAST: u32 = SEVENS + 1;
 
 /// Whether this build runs packed layers.
 pub const fn is_supported() -> bool {

@@ -63,6 +63,7 @@ mod sevens_asm;
 mod slide_asm;
 mod tables_asm;
 mod tile_asm;
+mod weave_asm;
 mod winograd_asm;
 
 pub(super) use arrange_asm::{copy, gather, interleave, widen, widen_split};
@@ -73,7 +74,7 @@ pub(super) use pairs_asm::{one_row, two_rows};
 pub(super) use pairs_pack_asm::{pack_rows, pair_weights};
 pub(super) use patch_asm::patch;
 pub(super) use planes_asm::{spread, twice};
-pub(super) use quads_asm::{quads, weave};
+pub(super) use quads_asm::quads;
 pub(super) use reduce_asm::{
     add_into, dot, dot4, max_2x2, max_index_2x2, max_index_into, max_into,
 };
@@ -82,4 +83,5 @@ pub(super) use sevens_asm::{lay, sevens};
 pub(super) use slide_asm::slide;
 pub(super) use tables_asm::add_tables;
 pub(super) use tile_asm::{depthwise_tile, few, tile};
+pub(super) use weave_asm::weave;
 pub(super) use winograd_asm::{products, two_tiles};

@@ -81,6 +81,16 @@ impl<'a> Finish<'a> {
         self.how.table.filter(|_| !self.narrow)
     }
 
+    /// The code of zero.
+    pub(super) const fn zero_point(&self) -> i32 {
+        self.how.zero_point
+    }
+
+    /// The largest bias, or its opposite.
+    pub(super) fn largest_bias(&self) -> u64 {
+        self.how.bias.iter().fold(0, |most, bias| u64::from(bias.unsigned_abs()).max(most))
+    }
+
     /// Doubled bias (biases of the phase begin at `first`), mantissa, offset and right
     /// shift of `channel` for [`insn::slide`] and [`insn::patch`].
     pub(super) fn head(&self, channel: usize, first: usize) -> [i32; 4] {

@@ -11,7 +11,7 @@ use super::winograd;
 use crate::backend::line::Line;
 use crate::epilogue::Requantize;
 use crate::ops;
-use crate::pack::{Geometry, SEVENS, WINOGRAD};
+use crate::pack::{Geometry, LAST, SEVENS, WINOGRAD};
 
 mod run;
 
@@ -45,7 +45,9 @@ const fn channels(geometry: &Geometry) -> [usize; 2] {
 pub(super) const LANES: u32 = FORMS.len() as u32 + 1;
 /// The packing of [`quads`].
 const QUADS: u32 = LANES + 1;
-const _: () = assert!(QUADS + 1 == WINOGRAD && WINOGRAD + 1 == SEVENS);
+/// The same with weights scaled for the short end of a relu.
+pub(super) const QUADS_SHORT: u32 = SEVENS + 1;
+const _: () = assert!(QUADS + 1 == WINOGRAD && WINOGRAD + 1 == SEVENS && QUADS_SHORT == LAST);
 
 /// The plan of a packing on planes.
 const fn planes(geometry: &Geometry, packing: u32) -> Option<Plan> {
@@ -102,7 +104,7 @@ const fn sizes(geometry: &Geometry, packing: u32) -> Option<(usize, usize)> {
     }
     match packing {
         LANES => sizes!(lanes(geometry)),
-        QUADS => sizes!(quads(geometry)),
+        QUADS | QUADS_SHORT => sizes!(quads(geometry)),
         WINOGRAD => sizes!(winograd(geometry)),
         SEVENS => sizes!(sevens(geometry)),
         _ => match planes(geometry, packing) {
@@ -160,7 +162,10 @@ fn fastest(geometry: &Geometry, weights: &[i8], epilogue: &Requantize<'_>) -> Op
     let on_lanes = lanes(geometry).filter(served).map(|plan| (LANES, plan.cycles()));
     let Some((list, count)) = phases(geometry) else { return on_lanes };
     let phases = list.get(..count)?;
-    let on_quads = quads(geometry).map(|plan| (QUADS, plan.cycles(phases)));
+    let on_quads = quads(geometry).map(|plan| {
+        let short = plan.is_short(&Finish::new(epilogue, depth(geometry)), depth(geometry));
+        (if short { QUADS_SHORT } else { QUADS }, plan.cycles(phases))
+    });
     let Some(plan) = Plan::new(phases, channels(geometry), true) else {
         return on_quads.or(on_lanes);
     };
@@ -182,18 +187,22 @@ fn fastest(geometry: &Geometry, weights: &[i8], epilogue: &Requantize<'_>) -> Op
     Some((form as u32 + 1, cycles))
 }
 
-/// Whether `packing` can hold these weights.
+/// Whether `packing` can hold these weights and this end.
 pub(crate) fn holds(
     geometry: &Geometry,
     packing: u32,
     weights: &[i8],
     epilogue: &Requantize<'_>,
 ) -> bool {
-    match packing {
-        LANES => lanes(geometry).is_some_and(|plan| plan.holds(weights, epilogue)),
-        WINOGRAD => winograd(geometry).is_some_and(|plan| plan.holds(epilogue)),
-        _ => true,
-    }
+    let depth = depth(geometry);
+    let finish = Finish::new(epilogue, depth);
+    finish.short
+        && match packing {
+            LANES => lanes(geometry).is_some_and(|plan| plan.holds(weights, epilogue)),
+            WINOGRAD => winograd(geometry).is_some_and(|plan| plan.holds(epilogue)),
+            QUADS_SHORT => quads(geometry).is_some_and(|plan| plan.is_short(&finish, depth)),
+            _ => true,
+        }
 }
 
 /// Products of a sum, at most.
@@ -234,8 +243,8 @@ pub(crate) fn pack(
     }
     let weights = weights(geometry, data);
     let Some((list, count)) = phases(geometry) else { return };
-    if let (QUADS, Some(plan)) = (packing, quads(geometry)) {
-        return plan.pack(&weights, &list[..count], &finish, out);
+    if let (QUADS | QUADS_SHORT, Some(plan)) = (packing, quads(geometry)) {
+        return plan.pack(&weights, &list[..count], &finish, packing == QUADS_SHORT, out);
     }
     if let (SEVENS, Some(plan)) = (packing, sevens(geometry)) {
         return plan.pack(&weights, &finish, out);

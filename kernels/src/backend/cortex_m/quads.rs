@@ -29,14 +29,34 @@ pub(super) const PIXELS: usize = 2;
 pub(super) const CELLS: usize = 3;
 /// Slots of a tile.
 pub(super) const SLOTS: usize = 4;
-/// Words before the weights of a group: mantissa, offset and right shift of each channel, then
-/// their doubled biases.
+/// Words before the weights of a group: mantissa, offset and right shift of each channel, of
+/// [`End::Short`] without the shifts and four zeros instead; then their biases, scaled as the weights.
 pub(super) const HEAD: usize = 4 * CHANNELS;
 /// Passes per turn of a run.
 #[cfg_attr(not(arm_dsp), expect(dead_code, reason = "the shape of the code in `asm.rs`"))]
 pub(super) const UNROLL: usize = 8;
 /// Rows of inputs that are kept.
 const ROWS: usize = 3;
+/// The right shift of all channels of [`End::Short`].
+pub(super) const SHORT: i32 = 12;
+/// Right shifts that it can take the place of: a weight scaled by `2^(1 + 12 − n)`, or the sum of
+/// two, is a lane of 16 bits, and the halves that are rounded up are whole numbers.
+const SHIFTS: core::ops::RangeInclusive<i32> = SHORT - 6..=SHORT - 1;
+
+/// How sums become codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Doubled sums, any zero point.
+    Code = 0,
+    /// Doubled sums; the lowest code is the zero point.
+    Relu = 1,
+    /// The same of sums scaled by `2^(1 + SHORT − n)`, so that all channels are shifted by [`SHORT`].
+    ///
+    /// With a sum `a ≥ 0`, mantissa `m` and right shift `n`, double rounding is
+    /// `⌊(a·m + 2^30 + 2^(30+n)) / 2^(31+n)⌋`; of the scaled sum the division is by
+    /// `2^(32+SHORT)`. A negative sum does not get beyond the zero point.
+    Short = 2,
+}
 
 /// The tiles of one or two rows of a phase, all groups.
 pub(super) struct Quads<'a> {
@@ -56,8 +76,7 @@ pub(super) struct Quads<'a> {
     pub(super) count: usize,
     pub(super) step: usize,
     pub(super) second: Option<usize>,
-    /// Whether the lowest code is the zero point.
-    pub(super) relu: bool,
+    pub(super) end: End,
 }
 
 impl Quads<'_> {
@@ -101,6 +120,14 @@ impl Quads<'_> {
             && self.weights.len() >= self.groups * self.group()
             && self.out.len() >= row + (self.count - 1) * self.step + self.groups * CHANNELS
     }
+}
+
+/// What a group holds beside the weights of a channel, and how often those are doubled.
+#[derive(Clone, Copy)]
+struct Head {
+    bias: i32,
+    end: [i32; 3],
+    scale: i32,
 }
 
 /// A layer on these tiles; everything follows from its shape.
@@ -194,6 +221,16 @@ impl Plan {
         self.words
     }
 
+    /// Whether sums of `depth` products may end as [`End::Short`].
+    pub(super) fn is_short(&self, finish: &Finish<'_>, depth: usize) -> bool {
+        let most = depth as u64 * (1 << 14) + finish.largest_bias();
+        finish.relu()
+            && (0..self.outputs).all(|channel| {
+                let [_, _, n] = finish.parts(channel);
+                SHIFTS.contains(&n) && most << (1 + SHORT - n) < 1 << 31
+            })
+    }
+
     /// Words of a cell, of a row of cells, of the tiles and of codes that do not exist.
     const fn parts(&self) -> [usize; 4] {
         let cell = self.inputs.div_ceil(4);
@@ -230,6 +267,7 @@ impl Plan {
         weights: &Weights<'_>,
         phases: &[Phase],
         finish: &Finish<'_>,
+        short: bool,
         out: &mut [i32],
     ) {
         let mut rest = out;
@@ -239,28 +277,43 @@ impl Plan {
                     return;
                 };
                 rest = more;
-                self.pack_group(weights, phase, finish, group * CHANNELS, words);
+                let heads =
+                    [0, 1, 2, 3].map(|c| self.head(phase, finish, group * CHANNELS + c, short));
+                self.pack_group(weights, phase, (heads, short), group * CHANNELS, words);
             }
         }
+    }
+
+    /// What ends the sums of a channel, and how often they are doubled.
+    fn head(&self, phase: &Phase, finish: &Finish<'_>, output: usize, short: bool) -> Head {
+        if output >= self.outputs {
+            return Head { bias: 0, end: [0, 0, 1], scale: 1 };
+        }
+        let [bias, mantissa, offset, n] = finish.head(output, phase.bias);
+        if !short {
+            return Head { bias, end: [mantissa, offset, n], scale: 1 };
+        }
+        let halves = (1 << (SHORT - n - 1)) + (1 << (SHORT - 1));
+        let offset = halves + finish.zero_point() * (1 << SHORT);
+        Head { bias: bias << (SHORT - n), end: [mantissa, offset, 0], scale: 1 + SHORT - n }
     }
 
     fn pack_group(
         &self,
         weights: &Weights<'_>,
         phase: &Phase,
-        finish: &Finish<'_>,
+        (heads, short): ([Head; CHANNELS], bool),
         first: usize,
         words: &mut [i32],
     ) {
         let (head, words) = words.split_at_mut(HEAD);
         let (ends, biases) = head.split_at_mut(3 * CHANNELS);
-        let ends = ends.chunks_exact_mut(3);
-        for (output, (end, bias)) in (first..).zip(ends.zip(biases)) {
-            let exists = output < self.outputs;
-            let [doubled, by @ ..] =
-                if exists { finish.head(output, phase.bias) } else { [0, 0, 0, 1] };
-            end.copy_from_slice(&by);
-            *bias = doubled;
+        let size = if short { 2 } else { 3 };
+        for (Head { end, bias, .. }, (words, word)) in
+            heads.iter().zip(ends.chunks_exact_mut(size).zip(biases))
+        {
+            words.copy_from_slice(&end[..size]);
+            *word = *bias;
         }
         let (rows, columns) = (&phase.rows, &phase.columns);
         let taps = columns.taps;
@@ -274,7 +327,7 @@ impl Plan {
                 }
                 let tap = [rows.weight_of(ky), columns.weight_of(kx)];
                 let run = weights.run(output, tap, self.inputs);
-                run.get(input).map_or(0, |&weight| 2 * i32::from(weight))
+                run.get(input).map_or(0, |&weight| i32::from(weight) << heads[at % CHANNELS].scale)
             };
             let lane = |input: usize| match (rows.taps, at / run) {
                 (2, 0) => tap(0, input) + tap(1, input),

@@ -3,7 +3,7 @@
 
 use core::arch::naked_asm;
 
-use crate::backend::cortex_m::quads::{CELLS, CHANNELS, HEAD, PIXELS, Quads, SLOTS, UNROLL};
+use crate::backend::cortex_m::quads::{CELLS, CHANNELS, End, HEAD, PIXELS, Quads, SHORT, UNROLL};
 
 /// Bytes of code of a pass, with one tap across and with two.
 const PASS: [usize; 2] = [56, 108];
@@ -13,7 +13,10 @@ const TURNS: usize = 28;
 /// All tiles and groups; nothing where [`Quads::fits`] says no.
 #[inline(always)]
 pub(in crate::backend::cortex_m) fn quads(quads: &mut Quads<'_>) {
-    const { assert!(UNROLL == 8 && CELLS == 3 && CHANNELS == 4 && HEAD == 16 && PIXELS == 2) };
+    const {
+        assert!(UNROLL == 8 && CELLS == 3 && CHANNELS == 4 && HEAD == 16 && PIXELS == 2);
+        assert!(SHORT == 12 && End::Relu as usize == 1 && End::Short as usize == 2);
+    }
     if !quads.fits() {
         return;
     }
@@ -47,7 +50,7 @@ pub(in crate::backend::cortex_m) fn quads(quads: &mut Quads<'_>) {
         usize::from(quads.across)
             + 2 * usize::from(quads.down)
             + 4 * usize::from(second)
-            + 8 * usize::from(quads.relu),
+            + 8 * quads.end as usize,
         if turns == 1 { 0 } else { TURNS },
     ];
     // SAFETY: `fits` has checked that tiles, weights and outputs lie in their slices, and that
@@ -87,20 +90,17 @@ unsafe extern "C" fn quads_2x4(words: *const usize) {
         "ldr r10, [sp, #72]",
         "str r9, [sp, #68]",
         ".endm",
-        ".macro microconv_code x",
-        "smmulr \\x, \\x, r8",
-        "add \\x, \\x, \\x, asr #31",
-        "asrs \\x, \\x, r10",
-        "adc \\x, \\x, r9",
-        "ssat \\x, #8, \\x",
-        ".endm",
-        ".macro microconv_relu x",
-        "smmlar \\x, \\x, r8, r9",
-        "asr \\x, \\x, r10",
-        "ssat \\x, #8, \\x",
+        requantize_macros!(),
+        ".macro microconv_short x",
+        "smmla \\x, \\x, r8, r9",
+        "ssat \\x, #8, \\x, asr #12",
         ".endm",
         ".macro microconv_both what, a, b",
+        ".ifc \\what, microconv_short",
+        "ldmia lr!, {{r8, r9}}",
+        ".else",
         "ldmia lr!, {{r8, r9, r10}}",
+        ".endif",
         "\\what \\b",
         "\\what \\a",
         "strb \\b, [r12], #1",
@@ -122,8 +122,7 @@ unsafe extern "C" fn quads_2x4(words: *const usize) {
         ".endm",
         ".macro microconv_first what",
         "microconv_codes \\what, 8",
-        "ldr r9, [sp, #88]",
-        "bx r9",
+        "ldr pc, [sp, #88]",
         ".endm",
         ".macro microconv_second what",
         "microconv_codes \\what, 12",
@@ -163,10 +162,16 @@ unsafe extern "C" fn quads_2x4(words: *const usize) {
         "adr.w r5, 26f",
         "adr.w r6, 27f",
         "adr.w r7, 28f",
+        "adr.w r8, 33f",
+        "adr.w r9, 34f",
         "tst r2, #8",
         "itt ne",
         "movne r4, r5",
         "movne r6, r7",
+        "tst r2, #16",
+        "itt ne",
+        "movne r4, r8",
+        "movne r6, r9",
         // Bit 0 says Thumb.
         "rsb r3, r3, #1",
         "add r4, r4, r3",
@@ -295,6 +300,16 @@ unsafe extern "C" fn quads_2x4(words: *const usize) {
         "28:",
         "microconv_second microconv_relu",
         ".p2align 2",
+        "microconv_turns",
+        ".p2align 2",
+        "33:",
+        "microconv_first microconv_short",
+        ".p2align 2",
+        "microconv_turns",
+        ".p2align 2",
+        "34:",
+        "microconv_second microconv_short",
+        ".p2align 2",
         "31:",
         ".rept 8",
         "ldr.w r8, [r12], #4",
@@ -303,8 +318,7 @@ unsafe extern "C" fn quads_2x4(words: *const usize) {
         "ldr.w r11, [lr], #4",
         "microconv_eight r8, r9",
         ".endr",
-        "ldr r9, [sp, #68]",
-        "bx r9",
+        "ldr pc, [sp, #68]",
         ".p2align 2",
         "32:",
         ".rept 8",
@@ -318,131 +332,15 @@ unsafe extern "C" fn quads_2x4(words: *const usize) {
         "ldr.w r11, [lr], #4",
         "microconv_eight r9, r8",
         ".endr",
-        "ldr r9, [sp, #68]",
-        "bx r9",
+        "ldr pc, [sp, #68]",
         ".purgem microconv_turns",
         ".purgem microconv_run",
-        ".purgem microconv_code",
-        ".purgem microconv_relu",
+        purge_requantize_macros!(),
+        ".purgem microconv_short",
         ".purgem microconv_both",
         ".purgem microconv_codes",
         ".purgem microconv_first",
         ".purgem microconv_second",
         ".purgem microconv_eight",
-    )
-}
-
-/// Of four rows of codes, `[r, r0, r1, r2]`, the slots of `tiles` tiles: `r`, `r1`, `r0 − r1`
-/// and `r2 − r1`, each `2 · fours` pairs of [`CELLS`] cells; a cell has `fours` words of codes.
-/// Nothing is done where a slice is too short.
-#[inline(always)]
-pub(in crate::backend::cortex_m) fn weave(
-    rows: [&[i32]; 4],
-    fours: usize,
-    tiles: usize,
-    out: &mut [i32],
-) {
-    let fits = rows.iter().all(|row| row.len() >= (PIXELS * tiles + 1) * fours);
-    if fours == 0 || tiles == 0 || !fits || out.len() < tiles * SLOTS * CELLS * 2 * fours {
-        return;
-    }
-    let slot = CELLS * 2 * fours * 4;
-    let [r, r0, r1, r2] = rows.map(|row| row.as_ptr() as usize);
-    let out = out.as_mut_ptr() as usize;
-    let words: [usize; 12] = [
-        r,
-        r0,
-        r1,
-        r2,
-        out,
-        out.wrapping_add(slot),
-        out.wrapping_add(2 * slot),
-        out.wrapping_add(3 * slot),
-        fours,
-        tiles,
-        fours * 4,
-        3 * slot,
-    ];
-    // SAFETY: reads a word in each of `2 · tiles + 1` cells of four rows, the last of which ends
-    // inside, and writes a word to all cells of all pairs of `tiles` tiles, which lie inside `out`.
-    unsafe { weave_rows(words.as_ptr()) }
-}
-
-/// r0–r3 rows, r4–r7 slots, r8 and r11 codes, r9 and r10 those of `r1`, r12 bytes of a cell,
-/// lr fours left. On the stack, in words: fours, tiles left, bytes of a cell, bytes of three slots.
-///
-/// # Safety
-/// `words` are those of [`weave`].
-#[unsafe(naked)]
-unsafe extern "C" fn weave_rows(words: *const usize) {
-    naked_asm!(
-        cpu!(),
-        ".macro microconv_minus slot, at",
-        "sxtb16 r11, r8",
-        "sxtb16 r8, r8, ror #8",
-        "ssub16 r11, r11, r10",
-        "ssub16 r8, r8, r9",
-        "str r11, [\\slot, #\\at]",
-        "str r8, [\\slot, #\\at + 12]",
-        ".endm",
-        // A cell of two pairs, the first of them `at` bytes into its slot.
-        ".macro microconv_cell at, a, b, c, d",
-        "ldr.w r8, [\\a]",
-        "ldr.w r9, [\\c]",
-        "sxtb16 r11, r8",
-        "sxtb16 r8, r8, ror #8",
-        "sxtb16 r10, r9",
-        "sxtb16 r9, r9, ror #8",
-        "str r11, [r4, #\\at]",
-        "str r8, [r4, #\\at + 12]",
-        "ldr.w r8, [\\b]",
-        "str r10, [r5, #\\at]",
-        "str r9, [r5, #\\at + 12]",
-        "microconv_minus r6, \\at",
-        "ldr.w r8, [\\d]",
-        "microconv_minus r7, \\at",
-        ".endm",
-        "push {{r4-r11, lr}}",
-        "sub sp, sp, #20",
-        "mov r12, r0",
-        "ldmia r12!, {{r0-r7}}",
-        "ldmia r12, {{r8-r11}}",
-        "stmia sp, {{r8-r11}}",
-        "mov r12, r10",
-        // A tile.
-        "2:",
-        "ldr.w lr, [sp, #0]",
-        // Four channels.
-        "3:",
-        "microconv_cell 0, r0, r1, r2, r3",
-        "microconv_cell 4, \"r0, r12\", \"r1, r12\", \"r2, r12\", \"r3, r12\"",
-        "microconv_cell 8, \"r0, r12, lsl #1\", \"r1, r12, lsl #1\", \"r2, r12, lsl #1\", \"r3, r12, lsl #1\"",
-        "adds r0, r0, #4",
-        "adds r1, r1, #4",
-        "adds r2, r2, #4",
-        "adds r3, r3, #4",
-        "adds r4, r4, #24",
-        "adds r5, r5, #24",
-        "adds r6, r6, #24",
-        "adds r7, r7, #24",
-        "subs lr, lr, #1",
-        "bne 3b",
-        "ldr r8, [sp, #4]",
-        "ldr r9, [sp, #12]",
-        "add r0, r0, r12",
-        "add r1, r1, r12",
-        "add r2, r2, r12",
-        "add r3, r3, r12",
-        "add r4, r4, r9",
-        "add r5, r5, r9",
-        "add r6, r6, r9",
-        "add r7, r7, r9",
-        "subs r8, r8, #1",
-        "str r8, [sp, #4]",
-        "bne 2b",
-        "add sp, sp, #20",
-        "pop {{r4-r11, pc}}",
-        ".purgem microconv_minus",
-        ".purgem microconv_cell",
     )
 }

@@ -1,7 +1,7 @@
 //! The tile of two pixels and four channels in plain Rust.
 
 use super::{dual, requantize, slide::relu_code};
-use crate::backend::cortex_m::quads::{CELLS, CHANNELS, HEAD, PIXELS, Quads, SLOTS};
+use crate::backend::cortex_m::quads::{CELLS, CHANNELS, End, HEAD, PIXELS, Quads, SHORT, SLOTS};
 
 /// All tiles and groups; nothing where [`Quads::fits`] says no.
 pub(in crate::backend::cortex_m) fn quads(quads: &mut Quads<'_>) {
@@ -36,15 +36,23 @@ fn one(quads: &mut Quads<'_>, pixel: usize, group: usize) {
     for (sums, row) in sums.into_iter().zip(rows) {
         let Some(row) = row else { continue };
         let at = row + pixel * quads.step + group * CHANNELS;
-        for ((out, sum), by) in quads.out[at..].iter_mut().zip(sums).zip(head.chunks_exact(3)) {
-            let [mantissa, offset, n] = [by[0], by[1], by[2]];
-            *out = if quads.relu {
-                relu_code(sum, mantissa, offset, n) as i8
-            } else {
-                // Sums are even.
-                requantize(sum >> 1, mantissa, n, offset) as i8
-            };
+        for (channel, (out, sum)) in quads.out[at..].iter_mut().zip(sums).enumerate() {
+            *out = code(quads.end, head, channel, sum) as i8;
         }
+    }
+}
+
+fn code(end: End, head: &[i32], channel: usize, sum: i32) -> i32 {
+    if end == End::Short {
+        let [mantissa, offset] = [head[2 * channel], head[2 * channel + 1]];
+        let high = (i64::from(sum) * i64::from(mantissa)) >> 32;
+        return ((high as i32).wrapping_add(offset) >> SHORT).clamp(-128, 127);
+    }
+    let [mantissa, offset, n] = [0, 1, 2].map(|at| head[3 * channel + at]);
+    match end {
+        End::Relu => relu_code(sum, mantissa, offset, n),
+        // Sums are even.
+        _ => requantize(sum >> 1, mantissa, n, offset),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Packed layers run by the kernel of their packing.
 
 use super::{
-    FORMS, LANES, QUADS, channels, depth, lanes as lanes_of, sevens as sevens_of,
+    FORMS, LANES, QUADS, QUADS_SHORT, channels, depth, lanes as lanes_of, sevens as sevens_of,
     winograd as winograd_of,
 };
 use crate::backend::cortex_m::epilogue::Finish;
@@ -29,7 +29,7 @@ macro_rules! forms {
                 let Some(plan) = lanes_of(&layer.geometry) else { return };
                 return by_image(layer, &plan, x, y, scratch);
             }
-            if layer.packing == QUADS {
+            if layer.packing == QUADS || layer.packing == QUADS_SHORT {
                 return on_quads(layer, x, y, scratch);
             }
             if layer.packing == WINOGRAD {
@@ -144,6 +144,7 @@ fn on_quads(layer: &Packed<'_>, x: View<'_, i8>, mut y: ViewMut<'_, i8>, scratch
         phases,
         weights: layer.words,
         finish: Finish::new(&layer.epilogue, depth(&layer.geometry)),
+        short: layer.packing == QUADS_SHORT,
         width: output.w,
     };
     for (image, out) in images(x, &mut y, [input, output]) {

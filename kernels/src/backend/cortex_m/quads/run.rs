@@ -8,6 +8,8 @@ pub(in crate::backend::cortex_m) struct Layer<'a> {
     pub(in crate::backend::cortex_m) phases: &'a [Phase],
     pub(in crate::backend::cortex_m) weights: &'a [i32],
     pub(in crate::backend::cortex_m) finish: Finish<'a>,
+    /// Whether weights are scaled for [`End::Short`].
+    pub(in crate::backend::cortex_m) short: bool,
     /// Cells of an output row.
     pub(in crate::backend::cortex_m) width: usize,
 }
@@ -104,6 +106,11 @@ impl Layer<'_> {
         let Some(out) = y.get_mut(cell * plan.outputs..) else { return };
         let two = oy + 1 < rows.outputs;
         let second = rows.every * self.width * plan.outputs;
+        let end = match (self.short, self.finish.relu()) {
+            (true, _) => End::Short,
+            (false, true) => End::Relu,
+            (false, false) => End::Code,
+        };
         let mut quads = Quads {
             x,
             pairs: plan.pairs,
@@ -116,7 +123,7 @@ impl Layer<'_> {
             count: columns.outputs,
             step: columns.every * plan.outputs,
             second: two.then_some(second),
-            relu: self.finish.relu(),
+            end,
         };
         insn::quads(&mut quads);
         if rest == 0 {
