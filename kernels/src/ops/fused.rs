@@ -6,7 +6,8 @@
 //! backend's own operators (`conv_pool2d::run_bands`), or a loop of its own.
 //!
 //! int8 results are those of the pair bit for bit. Floats are summed in another
-//! order by a [`UnpoolConv2d`], in that of an im2col column by the others.
+//! order by a [`UnpoolConv2d`] and by the kernels of backends; the portable
+//! form of the others adds them in that of an im2col column.
 
 pub mod conv_pool2d;
 pub mod element;

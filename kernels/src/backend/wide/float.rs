@@ -8,6 +8,7 @@ mod depthwise_conv2d;
 mod dot;
 mod elementwise;
 mod flat;
+mod geometry;
 mod linear;
 mod mac;
 mod pack;
@@ -16,6 +17,7 @@ mod resize2d;
 mod softmax;
 mod tile;
 mod transposed_conv2d;
+mod upsample;
 mod vector;
 
 use super::Wide;
@@ -103,6 +105,17 @@ impl Kernels<f32> for Wide {
         scratch: &mut [u8],
     ) {
         conv_pool::run(op, x, y, scratch);
+    }
+    fn upsample_conv2d_scratch(op: &ops::UpsampleConv2dGeometry) -> usize {
+        upsample::scratch(op)
+    }
+    fn upsample_conv2d(
+        op: &ops::UpsampleConv2d<'_, f32>,
+        x: View<'_, f32>,
+        y: ViewMut<'_, f32>,
+        scratch: &mut [u8],
+    ) {
+        upsample::run(op, x, y, scratch);
     }
     fn resize_nearest2d(op: &ops::ResizeNearest2d, x: View<'_, f32>, y: ViewMut<'_, f32>) {
         resize2d::nearest(op, x, y);

@@ -18,8 +18,8 @@
 //! A cell beyond the border holds only taps that lie in the padding, and a cell
 //! of the map none of them, so borders are no special case. The sums need more
 //! than eight bits; they are made in the scratch memory at the start of a run,
-//! which costs less than one output row. Floats, strides and dilation read a
-//! column through the small map instead, every tap on its own.
+//! which costs less than one output row. Portably, floats, strides and dilation
+//! read a column through the small map instead, every tap on its own.
 
 use super::{FusedElement, fused, split_scratch};
 use crate::backend::Kernels;

@@ -1,6 +1,6 @@
 //! Convolution.
 
-use super::linear::{self, Geometry, Layout};
+use super::geometry::{Form, Geometry};
 use crate::backend::Wide;
 use crate::ops::{self, Conv2d, Conv2dGeometry};
 use crate::shape::Shape;
@@ -19,13 +19,12 @@ fn geometry(g: &Conv2dGeometry) -> Geometry {
         window.rows = Axis { input: 1, output: 1, ..rows };
         window.columns = Axis { input: cells, output: cells, ..columns };
     }
-    Geometry { input, output, window, groups: g.groups, transposed: false }
+    Geometry { input, output, window, groups: g.groups, form: Form::Forward }
 }
 
 /// Bytes of scratch; windows of very many runs take the portable form.
 pub(super) fn scratch(g: &Conv2dGeometry) -> usize {
-    let ours = Layout::new(&geometry(g)).map_or(0, |layout| layout.bytes());
-    ours.max(ops::conv2d::scratch_bytes::<f32>(g))
+    geometry(g).scratch().unwrap_or(0).max(ops::conv2d::scratch_bytes::<f32>(g))
 }
 
 /// See [`Conv2d`].
@@ -37,7 +36,7 @@ pub(super) fn run(
     scratch: &mut [u8],
 ) {
     let g = geometry(&op.geometry);
-    if linear::run(&g, op.weights, &op.epilogue, x.data(), y.data_mut(), scratch) {
+    if g.run(op.weights, &op.epilogue, x.data(), y.data_mut(), scratch) {
         super::activation::apply(op.epilogue.activation, y.data_mut());
     } else {
         ops::conv2d::run::<f32, Wide>(op, x, y, scratch);

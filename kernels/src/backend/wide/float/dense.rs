@@ -1,7 +1,7 @@
 //! Dense layers: one row at a time against eight rows of weights, many rows as a convolution.
 
 use super::dot::add_up;
-use super::linear::{self, Geometry, Layout};
+use super::geometry::{Form, Geometry};
 use super::vector::{Bounds, LANES, V, load, store};
 use crate::ops::{Dense, DenseGeometry};
 use crate::shape::Shape;
@@ -17,20 +17,19 @@ fn geometry(g: &DenseGeometry) -> Geometry {
         |cells| Axis { input: cells, output: cells, kernel: 1, stride: 1, dilation: 1, pad: 0 };
     let window = Window { rows: axis(1), columns: axis(g.batch) };
     let (input, output) = (cells(g.inputs), cells(g.units));
-    Geometry { input, output, window, groups: 1, transposed: false }
+    Geometry { input, output, window, groups: 1, form: Form::Forward }
 }
 
 /// Bytes of scratch.
 pub(super) fn scratch(g: &DenseGeometry) -> usize {
-    if g.batch < MANY { 0 } else { Layout::new(&geometry(g)).map_or(0, |layout| layout.bytes()) }
+    if g.batch < MANY { 0 } else { geometry(g).scratch().unwrap_or(0) }
 }
 
 /// See [`Dense`].
 #[inline(never)]
 pub(super) fn run(op: &Dense<'_, f32>, x: &[f32], y: &mut [f32], scratch: &mut [u8]) {
     let g = &op.geometry;
-    let packed =
-        g.batch >= MANY && linear::run(&geometry(g), op.weights, &op.epilogue, x, y, scratch);
+    let packed = g.batch >= MANY && geometry(g).run(op.weights, &op.epilogue, x, y, scratch);
     if !packed {
         let bounds = Bounds::new(op.epilogue.min, op.epilogue.max);
         for (x, y) in x.chunks_exact(g.inputs).zip(y.chunks_exact_mut(g.units)) {

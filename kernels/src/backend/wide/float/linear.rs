@@ -1,73 +1,20 @@
-//! Convolutions on the tile, and transposed ones phase by phase.
+//! Convolutions on the tile, phase by phase.
 //!
 //! Where windows leave the map along a row, rows are copied into a ring with zeros
 //! beside them; elsewhere they are read where they lie. Rows above and below the map
 //! are left out of the sums.
 
+use super::geometry::{Geometry, Phase, Reach};
 use super::tile::{Kind, Row};
 use super::vector::{Bounds, LANES, SLACK, V, load};
-use super::{dot, flat, pack};
+use super::{dot, pack};
 use crate::backend::line::Line;
 use crate::epilogue::Activate;
-use crate::shape::Shape;
-use crate::window::Window;
 
 /// Most runs of a window; a window of more takes the portable form.
 pub(super) const RUNS: usize = 64;
 /// Bytes of input rows that should stay in the first cache while blocks of channels pass.
 const CHUNK_BYTES: usize = 24 << 10;
-
-/// A convolution, or a transposed one.
-#[derive(Clone, Copy)]
-pub(super) struct Geometry {
-    pub(super) input: Shape,
-    pub(super) output: Shape,
-    pub(super) window: Window,
-    pub(super) groups: usize,
-    pub(super) transposed: bool,
-}
-
-/// Outputs that read alike: all of a convolution, those of one stride phase of a transposed one.
-#[derive(Clone, Copy)]
-pub(super) struct Phase {
-    index: usize,
-    pub(super) rows: Line,
-    pub(super) columns: Line,
-}
-
-impl Phase {
-    /// Taps of the kernel, in the order of the inputs that they read.
-    fn taps(&self, g: &Geometry) -> impl Iterator<Item = usize> {
-        let (rows, columns, width) = (self.rows, self.columns, g.window.columns.kernel);
-        (0..rows.taps).flat_map(move |ky| {
-            (0..columns.taps).map(move |kx| rows.weight_of(ky) * width + columns.weight_of(kx))
-        })
-    }
-}
-
-impl Geometry {
-    const fn inputs(&self) -> usize {
-        self.input.c / self.groups
-    }
-
-    const fn outputs(&self) -> usize {
-        self.output.c / self.groups
-    }
-
-    /// The phases that have outputs.
-    pub(super) fn phases(&self) -> impl Iterator<Item = Phase> {
-        let (transposed, Window { rows, columns }) = (self.transposed, self.window);
-        let [sh, sw] = if transposed { [rows.stride, columns.stride] } else { [1, 1] };
-        (0..sh * sw).filter_map(move |index| {
-            let [rows, columns] = if transposed {
-                [Line::phase(&rows, index / sw)?, Line::phase(&columns, index % sw)?]
-            } else {
-                [Line::forward(&rows), Line::forward(&columns)]
-            };
-            Some(Phase { index, rows, columns })
-        })
-    }
-}
 
 /// Buffers of a convolution; everything follows from the shapes.
 #[derive(Clone, Copy)]
@@ -75,6 +22,8 @@ pub(super) struct Layout {
     kind: Kind,
     /// Vectors of packed weights of one group.
     weights: usize,
+    /// Floats of the summed weights of a phase.
+    summed: usize,
     /// Rows of the ring; 0 where rows are read in place.
     slots: usize,
     /// Cells of zeros before a row of the ring.
@@ -92,55 +41,43 @@ pub(super) struct Layout {
 impl Layout {
     /// `None` where a window has too many runs.
     pub(super) fn new(g: &Geometry) -> Option<Self> {
-        let (mut left, mut right) = (0isize, 0isize);
-        let (mut top, mut bottom) = (isize::MAX, isize::MIN);
-        for Phase { rows, columns, .. } in g.phases() {
-            if columns.taps > 0 {
-                left = left.max(-columns.start);
-                right = right.max(columns.last(columns.outputs - 1) - columns.input as isize + 1);
-            }
-            top = top.min(rows.start);
-            bottom = bottom.max(rows.last(0));
-        }
-        let (left, right) = (left.max(0) as usize, right.max(0) as usize);
-        let span = usize::try_from(bottom.checked_sub(top)?.checked_add(1)?).ok()?;
+        let reach = Reach::of(g);
+        let (left, right, top, span) = (reach.left(), reach.right(), reach.top(), reach.span());
         let ring = left + right > 0;
         let pitch = if ring { g.inputs() } else { g.input.c };
         let row = if ring { (left + g.input.w + right) * pitch } else { 0 };
-        let flat = |Phase { columns, .. }| {
-            let unit = columns.stride == 1 && columns.step == 1;
-            unit && flat::suits(g.outputs(), g.inputs(), columns.taps)
-        };
-        let kind = if dot::suits(g.outputs(), g.inputs()) {
-            Kind::Dot
-        } else if pitch == g.inputs() && g.phases().all(flat) {
-            Kind::Flat
-        } else {
-            Kind::Tile
-        };
+        let kind = if dot::suits(g.outputs(), g.inputs()) { Kind::Dot } else { Kind::Tile };
         let slots = if ring { span } else { 0 };
-        let mut layout = Self { kind, weights: 0, slots, left, row, pitch, top, span };
+        let mut layout = Self { kind, weights: 0, summed: 0, slots, left, row, pitch, top, span };
         for phase in g.phases() {
             if phase.rows.taps * layout.runs_per_row(g, &phase.columns) > RUNS {
                 return None;
             }
             layout.weights += layout.packed(g, &phase);
+            if g.is_summed() {
+                layout.summed = layout.summed.max(g.depth(&phase) * g.outputs());
+            }
         }
         Some(layout)
     }
 
     /// Bytes of scratch, whatever its alignment.
     pub(super) const fn bytes(&self) -> usize {
-        (self.weights + (self.slots * self.row).div_ceil(LANES)) * size_of::<V>() + SLACK
+        (self.weights + self.floats().div_ceil(LANES)) * size_of::<V>() + SLACK
+    }
+
+    /// Floats of the ring, which serves for summed weights before.
+    const fn floats(&self) -> usize {
+        let ring = self.slots * self.row;
+        if ring > self.summed { ring } else { self.summed }
     }
 
     /// Vectors of packed weights of a phase.
     fn packed(&self, g: &Geometry, phase: &Phase) -> usize {
-        let taps = phase.rows.taps * phase.columns.taps;
+        let products = phase.taps() * g.inputs();
         match self.kind {
-            Kind::Tile => taps * g.inputs() * pack::all(g.outputs()),
-            Kind::Dot => taps * g.inputs() / LANES * g.outputs(),
-            Kind::Flat => taps * g.outputs(),
+            Kind::Tile => products * pack::all(g.outputs()),
+            Kind::Dot => products / LANES * g.outputs(),
         }
     }
 
@@ -165,8 +102,7 @@ struct Group<'a> {
     weights: &'a [V],
 }
 
-/// Runs the layer up to the clamp; the caller applies the activation. False, with nothing
-/// written, where the scratch is too small.
+/// See [`Geometry::run`].
 pub(super) fn run(
     g: &Geometry,
     weights: &[f32],
@@ -179,11 +115,11 @@ pub(super) fn run(
     let (_, vectors, _) = bytemuck::pod_align_to_mut::<u8, V>(scratch);
     let Some((packed, ring)) = vectors.split_at_mut_checked(layout.weights) else { return false };
     let ring: &mut [f32] = bytemuck::cast_slice_mut(ring);
-    let Some(ring) = ring.get_mut(..layout.slots * layout.row) else { return false };
+    let Some(ring) = ring.get_mut(..layout.floats()) else { return false };
     let depth = g.window.taps() * g.inputs();
     for index in 0..g.groups {
         let first = index * g.outputs() * depth;
-        pack_group(g, &layout, weights.get(first..).unwrap_or(&[]), packed);
+        pack_group(g, &layout, weights.get(first..).unwrap_or(&[]), ring, packed);
         ring.fill(0.0);
         let group = Group {
             g,
@@ -201,8 +137,8 @@ pub(super) fn run(
     true
 }
 
-/// The weights of one group, phase by phase and block by block.
-fn pack_group(g: &Geometry, layout: &Layout, weights: &[f32], packed: &mut [V]) {
+/// The weights of one group, phase by phase and block by block. `sums` is memory.
+fn pack_group(g: &Geometry, layout: &Layout, weights: &[f32], sums: &mut [f32], packed: &mut [V]) {
     let mut rest = packed;
     for phase in g.phases() {
         let vectors = layout.packed(g, &phase);
@@ -210,9 +146,16 @@ fn pack_group(g: &Geometry, layout: &Layout, weights: &[f32], packed: &mut [V]) 
             return;
         };
         rest = tail;
+        let weights = if g.is_summed() {
+            let sums = sums.get_mut(..g.depth(&phase) * g.outputs()).unwrap_or(&mut []);
+            g.sum(&phase, weights, sums);
+            &*sums
+        } else {
+            weights
+        };
         match layout.kind {
             Kind::Tile => pack_blocks(g, &phase, weights, block),
-            Kind::Dot | Kind::Flat => pack_few(g, &phase, layout.kind, weights, block),
+            Kind::Dot => pack_dot(g, &phase, weights, block),
         }
     }
 }
@@ -221,8 +164,8 @@ fn pack_group(g: &Geometry, layout: &Layout, weights: &[f32], packed: &mut [V]) 
 fn pack_blocks(g: &Geometry, phase: &Phase, weights: &[f32], packed: &mut [V]) {
     let Phase { rows, columns, .. } = phase;
     let (inputs, outputs) = (g.inputs(), g.outputs());
-    let depth = g.window.taps() * inputs;
-    let products = rows.taps * columns.taps * inputs;
+    let depth = g.depth(phase);
+    let products = phase.taps() * inputs;
     let mut rest = packed;
     for first in (0..outputs).step_by(2 * LANES) {
         let n = pack::width(first, outputs);
@@ -234,7 +177,7 @@ fn pack_blocks(g: &Geometry, phase: &Phase, weights: &[f32], packed: &mut [V]) {
             pack::run(weights, depth, products, channels, block);
             continue;
         }
-        for (tap, run) in phase.taps(g).zip(block.chunks_exact_mut(inputs * n)) {
+        for (tap, run) in g.taps(phase).zip(block.chunks_exact_mut(inputs * n)) {
             let weights = weights.get(tap * inputs..).unwrap_or(&[]);
             pack::run(weights, depth, inputs, channels, run);
         }
@@ -242,23 +185,12 @@ fn pack_blocks(g: &Geometry, phase: &Phase, weights: &[f32], packed: &mut [V]) {
 }
 
 /// Weights for few output channels.
-fn pack_few(g: &Geometry, phase: &Phase, kind: Kind, weights: &[f32], packed: &mut [V]) {
+fn pack_dot(g: &Geometry, phase: &Phase, weights: &[f32], packed: &mut [V]) {
     let (inputs, outputs) = (g.inputs(), g.outputs());
-    let depth = g.window.taps() * inputs;
-    if kind == Kind::Dot {
-        let per_tap = inputs / LANES * outputs;
-        for (tap, run) in phase.taps(g).zip(packed.chunks_exact_mut(per_tap)) {
-            let weights = weights.get(tap * inputs..).unwrap_or(&[]);
-            dot::pack(weights, depth, outputs, run);
-        }
-        return;
-    }
-    let taps = phase.columns.taps;
-    for (i, tap) in phase.taps(g).enumerate() {
+    let per_tap = inputs / LANES * outputs;
+    for (tap, run) in g.taps(phase).zip(packed.chunks_exact_mut(per_tap)) {
         let weights = weights.get(tap * inputs..).unwrap_or(&[]);
-        let row = packed.chunks_exact_mut((taps * outputs).max(1)).nth(i / taps);
-        let row = row.and_then(|row| row.get_mut(i % taps..)).unwrap_or(&mut []);
-        flat::pack(weights, depth, [inputs, taps], row);
+        dot::pack(weights, g.depth(phase), outputs, run);
     }
 }
 
@@ -366,14 +298,13 @@ impl Group<'_> {
         out: &mut [f32],
     ) {
         let (outputs, inputs) = (self.g.outputs(), self.g.inputs());
-        let depth = phase.rows.taps * phase.columns.taps * inputs;
+        let depth = phase.taps() * inputs;
         let (mut blocks, mut channel) = (weights, 0);
         while channel < outputs {
             let n = pack::width(channel, outputs);
             let (block, skip) = match self.layout.kind {
                 Kind::Tile => (depth * n, skipped * n),
                 Kind::Dot => (blocks.len(), skipped / LANES * outputs),
-                Kind::Flat => (blocks.len(), skipped / inputs * outputs),
             };
             let (block, rest) = blocks.split_at(block.min(blocks.len()));
             blocks = rest;
@@ -395,7 +326,7 @@ impl Group<'_> {
     }
 
     fn bias(&self, phase: &Phase, output: usize, channels: usize) -> [V; 2] {
-        let first = phase.index * self.g.output.c + output;
+        let first = phase.bias + output;
         let bias = self.how.bias.get(first..first + channels).unwrap_or(&[]);
         [load(bias), load(bias.get(LANES..).unwrap_or(&[]))]
     }

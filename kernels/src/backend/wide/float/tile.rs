@@ -1,7 +1,7 @@
 //! The tile: sums of a few pixels × 8 or 16 output channels in registers.
 
+use super::dot;
 use super::vector::{Bounds, LANES, V, store};
-use super::{dot, flat};
 
 /// Whether an accumulator of eight lanes is one register of sixteen, or two of thirty-two.
 const WIDE: bool = cfg!(any(target_feature = "avx", target_arch = "aarch64"));
@@ -22,8 +22,6 @@ pub(super) enum Kind {
     Tile,
     /// Lanes are input channels.
     Dot,
-    /// Lanes are elements of a row of inputs.
-    Flat,
 }
 
 /// What the tiles of one row and one block of channels share.
@@ -38,8 +36,7 @@ pub(super) struct Row<'a> {
     pub(super) len: usize,
     /// Elements between the windows of neighbouring pixels.
     pub(super) step: usize,
-    /// `[run][element][n]` vectors; `[run][element / 8][output]` for [`Kind::Dot`],
-    /// `[run][output][tap]` for [`Kind::Flat`].
+    /// `[run][element][n]` vectors; `[run][element / 8][output]` for [`Kind::Dot`].
     pub(super) weights: &'a [V],
     pub(super) bias: [V; 2],
     pub(super) bounds: Bounds,
@@ -55,7 +52,6 @@ impl Row<'_> {
         match self.kind {
             Kind::Tile => {}
             Kind::Dot => return dot::run(self, first, count, y),
-            Kind::Flat => return flat::run(self, first, count, y),
         }
         match (self.channels > LANES, self.len, self.step) {
             (true, 3, 1) => self.tiles::<2, 3, 1>(first, count, y),

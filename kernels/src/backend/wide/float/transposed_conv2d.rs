@@ -1,18 +1,18 @@
 //! Transposed convolution.
 
-use super::linear::{self, Geometry, Layout};
+use super::geometry::{Form, Geometry};
 use crate::backend::Wide;
 use crate::ops::{self, TransposedConv2d, TransposedConv2dGeometry};
 use crate::view::{View, ViewMut};
 
 fn geometry(g: &TransposedConv2dGeometry) -> Geometry {
-    Geometry { input: g.input, output: g.output, window: g.window, groups: 1, transposed: true }
+    let form = Form::Transposed;
+    Geometry { input: g.input, output: g.output, window: g.window, groups: 1, form }
 }
 
 /// Bytes of scratch; windows of very many runs take the portable form.
 pub(super) fn scratch(g: &TransposedConv2dGeometry) -> usize {
-    let ours = Layout::new(&geometry(g)).map_or(0, |layout| layout.bytes());
-    ours.max(ops::transposed_conv2d::scratch_bytes::<f32>(g))
+    geometry(g).scratch().unwrap_or(0).max(ops::transposed_conv2d::scratch_bytes::<f32>(g))
 }
 
 /// See [`TransposedConv2d`].
@@ -24,7 +24,7 @@ pub(super) fn run(
     scratch: &mut [u8],
 ) {
     let g = geometry(&op.geometry);
-    if linear::run(&g, op.weights, &op.epilogue, x.data(), y.data_mut(), scratch) {
+    if g.run(op.weights, &op.epilogue, x.data(), y.data_mut(), scratch) {
         super::activation::apply(op.epilogue.activation, y.data_mut());
     } else {
         ops::transposed_conv2d::run::<f32, Wide>(op, x, y, scratch);
