@@ -60,9 +60,11 @@ impl<'a> Finish<'a> {
     pub(super) fn new(how: &'a Requantize<'a>, depth: usize) -> Self {
         let bias = how.bias.iter().fold(0, |most, bias| bias.unsigned_abs().max(most));
         let bound = (depth as u64).saturating_mul(1 << 14).saturating_add(u64::from(bias));
-        let short = bound < 1 << 30 && how.shifts.iter().all(|shift| (-31..=-1).contains(shift));
-        let roomy = how.shifts.iter().all(|&n| n >= -MOST_ROOMY);
-        let relu = how.zero_point == i32::from(how.min) && roomy;
+        let range = |(least, most): (i32, i32), &shift: &i32| (least.min(shift), most.max(shift));
+        let (least, most) = how.shifts.iter().fold((-1, -1), range);
+        let short = bound < 1 << 30 && least >= -31 && most == -1;
+        let roomy = least >= -MOST_ROOMY;
+        let relu = roomy && how.zero_point == i32::from(how.min);
         Self { how, short, roomy, relu, narrow: how.min != i8::MIN || how.max != i8::MAX }
     }
 

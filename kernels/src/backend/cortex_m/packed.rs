@@ -150,8 +150,8 @@ pub(crate) fn choose(
     let (packing, cycles) = fastest(geometry, weights, epilogue)?;
     let holds = |plan: &winograd::Plan| plan.holds(epilogue);
     match winograd(geometry).filter(holds) {
-        // It takes more flash than any other: a twentieth of the time is worth that.
-        Some(plan) if plan.cycles() < cycles - cycles / 20 => Some(WINOGRAD),
+        // It takes more flash than any other, which a fiftieth of the time is worth.
+        Some(plan) if plan.cycles() < cycles - cycles / 50 => Some(WINOGRAD),
         _ => Some(packing),
     }
 }

@@ -323,7 +323,7 @@ impl Plan {
                 Form::Double => {
                     across * ((rows.taps + rows.stride) * self.row_cycles(phase) + ENDING) / 2
                 }
-                Form::Twice => across * (2 * self.row_cycles(phase) + ENDING + 20),
+                Form::Twice => across * (2 * self.row_cycles(phase) + ENDING + 30),
                 Form::Segments => {
                     across * (ENDING + rows.taps * (RUN + 12 * self.pairs + self.pairs / 2))
                 }

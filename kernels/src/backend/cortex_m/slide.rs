@@ -194,7 +194,7 @@ pub(super) struct Slide<'a> {
     pub(super) count: usize,
     /// Bytes of `x` between pixels.
     pub(super) pixel: usize,
-    /// Outputs between pixels, and between the two rows.
+    /// Outputs between pixels, and between the two rows: 0 where there is one.
     pub(super) step: usize,
     pub(super) second: usize,
     /// Outputs between the two channels of a group; other than 1 for a single group only.
@@ -230,11 +230,10 @@ impl Slide<'_> {
             reach = reach.max(step.x as usize + far);
         }
         let one = usize::from(last.then.wrapping_sub(Then::Last as u32) & 4 != 0);
-        let second = if firsts == 0 { 0 } else { self.second };
         let last_group = 2 * (self.groups - 1) + if one == 0 { self.other } else { 0 };
-        let written = second + (self.count - 1) * self.step + last_group + 1;
+        let written = self.second + (self.count - 1) * self.step + last_group + 1;
         (Then::Last as u32..Then::First as u32).contains(&last.then)
-            && firsts < 2
+            && (firsts == 1 || firsts == 0 && self.second == 0)
             && (one == 0 && self.other == 1 || self.groups == 1)
             && self.group * 4 >= weights
             && self.weights.len() * 4 >= (self.groups - 1) * self.group * 4 + weights

@@ -135,7 +135,7 @@ impl Plan {
     /// Roughly the cycles of an image.
     pub(super) fn cycles(&self) -> usize {
         let [down, across] = [&self.rows, &self.columns].map(|axis| axis.output.div_ceil(2));
-        let products = PLACES * (16 * self.pairs() + 6 * self.pairs() / UNROLL + 32) + 730;
+        let products = PLACES * (16 * self.pairs() + 6 * self.pairs() / UNROLL + 32) + 660;
         let pair = self.groups() * products + 105 * self.pairs() + 300;
         down * (across.div_ceil(TILES) * pair + self.cells() * self.pairs() * 17)
     }
