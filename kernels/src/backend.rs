@@ -12,6 +12,7 @@ pub mod wide;
 
 use crate::element::Element;
 use crate::ops;
+use crate::ops::elementwise::Own;
 use crate::ops::{
     AveragePool2d, BedOfNails2d, Binary, Conv2d, ConvPool2d, Dense, DepthwiseConv2d, MaxPool2d,
     MaxPool2dWithIndices, MaxUnpool2d, ResizeNearest2d, TransposedConv2d, UnpoolConv2d,
@@ -237,12 +238,20 @@ pub trait Kernels<E: Element>: Sized {
     {
         ops::elementwise::binary(op, a, b, y);
     }
-    /// See [`ops::Softmax`].
-    fn softmax(op: &ops::Softmax<'_, E>, x: &[E], y: &mut [E])
+    /// [`Self::binary`] where `y` holds one of the operands, element by element, and the result
+    /// takes its place.
+    fn binary_in_place(op: &Binary<E>, own: Own, other: &[E], y: &mut [E])
     where
         E: ops::ElementOps,
     {
-        E::softmax(op, x, y);
+        ops::elementwise::binary_in_place(op, own, other, y);
+    }
+    /// See [`ops::Softmax`], in place.
+    fn softmax(op: &ops::Softmax<'_, E>, y: &mut [E])
+    where
+        E: ops::ElementOps,
+    {
+        E::softmax(op, y);
     }
 }
 

@@ -6,6 +6,7 @@ use microconv::quant::{Affine, Multiplier};
 use super::lower::Lowering;
 use super::quantized::{affine, clamp};
 use crate::graph::{Activation, DType, Node, Op, Tensor};
+use crate::optimize::in_place;
 
 /// Extents and strides of two operands over an output, neighbouring axes merged
 /// where both run through them as one.
@@ -113,9 +114,12 @@ impl<'g> Lowering<'g> {
         let y = &self.graph[node.outputs[0]];
         let record = binary_record(&node.op, [a, b], y)?;
         let requantisations = if a.dtype == DType::I8 { y.len() as u64 } else { 0 };
+        let in_place = self.options.passes.has(&in_place::PASS);
         let params = bytemuck::bytes_of(&record);
         let layer = self.layer(node, opcode::BINARY, &node.inputs, &node.outputs, params)?;
         layer.requantisations = requantisations;
+        // An operand that does not repeat has the place of each of its elements in the output.
+        layer.in_place = [a, b].map(|operand| in_place && operand.len() == y.len());
         Ok(())
     }
 }

@@ -158,7 +158,7 @@ impl Lives {
         }
         let end = program.layers.len() + 1;
         program.outputs.iter().for_each(|&id| touch(id, [end, end], 0));
-        let merged = merge_in_place(program, &mut lives);
+        let merged = merge_in_place(program, units, &mut lives);
         let mut all = Vec::new();
         let mut places = vec![0; count];
         for (buffer, life) in lives.into_iter().enumerate() {
@@ -203,19 +203,23 @@ impl Lives {
 
 /// A layer that may work in place does so when its input is not needed afterwards.
 /// Returns the buffer that each buffer became.
-fn merge_in_place(program: &Program, lives: &mut [Option<Buffer>]) -> Vec<usize> {
+fn merge_in_place(program: &Program, units: &[Unit], lives: &mut [Option<Buffer>]) -> Vec<usize> {
     let mut merged: Vec<usize> = (0..lives.len()).collect();
-    for (index, layer) in program.layers.iter().enumerate().filter(|(_, layer)| layer.in_place) {
+    for index in units.iter().filter(|unit| unit.needs.is_none()).map(|unit| unit.first) {
+        let layer = &program.layers[index];
         let storage = |id: usize| arena(program.tensors[id].storage).map(|b| merged[b]);
-        let (Some(from), Some(to)) = (storage(layer.inputs[0]), storage(layer.outputs[0])) else {
-            continue;
+        let Some(to) = storage(layer.outputs[0]) else { continue };
+        let dies_here = |i: usize| {
+            let from = storage(layer.inputs[i])?;
+            let (a, b) = (lives[from].as_ref()?, lives[to].as_ref()?);
+            let once = layer.inputs.iter().filter(|&&id| storage(id) == Some(from)).count() == 1;
+            let passes_on = a.last == index + 1 && b.first == index + 1 && a.bytes == b.bytes;
+            (once && from != to && passes_on).then_some(from)
         };
-        let (Some(a), Some(b)) = (lives[from].clone(), lives[to].clone()) else { continue };
-        if from == to || a.last != index + 1 || b.first != index + 1 || a.bytes != b.bytes {
-            continue;
-        }
+        let allowed = (0..2).filter(|&i| layer.in_place[i]);
+        let Some(from) = allowed.filter_map(dies_here).next() else { continue };
+        let (Some(a), Some(b)) = (lives[from].clone(), lives[to].take()) else { continue };
         lives[from] = Some(Buffer { name: b.name, last: b.last, ..a });
-        lives[to] = None;
         merged.iter_mut().filter(|buffer| **buffer == to).for_each(|buffer| *buffer = from);
     }
     merged
@@ -270,7 +274,10 @@ impl Layers for Cuts<'_> {
         };
         let (inputs, outputs) = (bytes(&layer.inputs), bytes(&layer.outputs));
         let all: usize = inputs.iter().chain(&outputs).sum();
-        let Some(needs) = unit.needs else { return all + layer.scratch };
+        let Some(needs) = unit.needs else {
+            let over = if layer.in_place == [false; 2] { 0 } else { outputs.iter().sum() };
+            return all - over + layer.scratch;
+        };
         let (x, y) = (inputs.first().unwrap_or(&0), outputs.first().unwrap_or(&0));
         // Both from the lower of the two on.
         let clear = needs.clearance[0];

@@ -216,7 +216,7 @@ impl<'g> Lowering<'g> {
             scratch: 0,
             params_at,
             packing: PLAIN,
-            in_place: false,
+            in_place: [false; 2],
             macs: 0,
             requantisations: 0,
             parameters,

@@ -49,7 +49,8 @@ pub(super) struct ProgramLayer {
     pub(super) params_at: u32,
     /// How its weights are packed.
     pub(super) packing: u32,
-    pub(super) in_place: bool,
+    /// Whether the output may take the place of the first input, and of the second.
+    pub(super) in_place: [bool; 2],
     pub(super) macs: u64,
     /// Values brought from one scale to another.
     pub(super) requantisations: u64,

@@ -157,15 +157,20 @@ impl<'g> Lowering<'g> {
         let bias_at = self.program.data.array::<f32>(&[]);
         let record = ActivateRecord { bias_at, biases: 0, min, max, activation, alpha };
         let params = bytemuck::bytes_of(&record);
-        self.unary(node, params)?;
+        self.unary(node, opcode::UNARY, params)?;
         Ok(())
     }
 
-    /// A layer that reads and writes one value at a time.
-    fn unary(&mut self, node: &'g Node, params: &[u8]) -> Result<&mut ProgramLayer, String> {
+    /// A layer whose kernel works in place.
+    fn unary(
+        &mut self,
+        node: &'g Node,
+        opcode: u32,
+        params: &[u8],
+    ) -> Result<&mut ProgramLayer, String> {
         let in_place = self.options.passes.has(&in_place::PASS);
-        let layer = self.layer(node, opcode::UNARY, &node.inputs, &node.outputs, params)?;
-        layer.in_place = in_place;
+        let layer = self.layer(node, opcode, &node.inputs, &node.outputs, params)?;
+        layer.in_place = [in_place, false];
         Ok(layer)
     }
 
@@ -173,7 +178,7 @@ impl<'g> Lowering<'g> {
         let record = TableRecord { table_at: self.program.data.array(table), beta: 0.0 };
         let params = bytemuck::bytes_of(&record);
         let count = self.graph[node.outputs[0]].len() as u64;
-        self.unary(node, params)?.requantisations = count;
+        self.unary(node, opcode::UNARY, params)?.requantisations = count;
         Ok(())
     }
 
@@ -189,13 +194,7 @@ impl<'g> Lowering<'g> {
             0
         };
         let params = TableRecord { table_at, beta };
-        self.layer(
-            node,
-            opcode::SOFTMAX,
-            &node.inputs,
-            &node.outputs,
-            bytemuck::bytes_of(&params),
-        )?;
+        self.unary(node, opcode::SOFTMAX, bytemuck::bytes_of(&params))?;
         Ok(())
     }
 

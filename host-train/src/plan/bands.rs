@@ -171,6 +171,9 @@ impl<L: Layers> Search<'_, L> {
                 // Step `i + 1` runs layer `i`.
                 let near = |[a, b]: &[usize; 2]| first < *b && first + len >= *a;
                 if top.iter().any(near) {
+                    if len == 1 {
+                        candidates.push(Unit::whole(first));
+                    }
                     candidates.extend(self.cuts(first, len));
                 }
             }

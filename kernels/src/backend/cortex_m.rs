@@ -51,6 +51,7 @@ pub(crate) use fused_upsample::{owns as owns_upsample_conv2d, variant as upsampl
 use super::{Backend, Kernels, Owner, Scalar};
 use crate::epilogue::{Activate, Requantize};
 use crate::ops;
+use crate::ops::elementwise::Own;
 use crate::shape::Shape;
 use crate::view::{View, ViewMut};
 
@@ -217,6 +218,9 @@ impl Kernels<i8> for CortexM {
     }
     fn binary(op: &ops::Binary<i8>, a: &[i8], b: &[i8], y: &mut [i8]) {
         elementwise::binary(op, a, b, y);
+    }
+    fn binary_in_place(op: &ops::Binary<i8>, own: Own, other: &[i8], y: &mut [i8]) {
+        elementwise::binary_in_place(op, own, other, y);
     }
 }
 

@@ -5,6 +5,7 @@ use crate::error::{FormatError, ShapeError};
 use crate::model::format::{CopyRecord, word};
 use crate::model::layer::{DType, Epilogue, Layer, Linear, Op, Slot};
 use crate::model::parse::Model;
+use crate::ops::elementwise::Own;
 use crate::ops::fused::{conv_pool2d, unpool_conv2d, upsample_conv2d};
 use crate::ops::{
     AXES, ConvPool2dGeometry, StridedCopy, UnpoolConv2dGeometry, UpsampleConv2dGeometry, conv2d,
@@ -14,9 +15,21 @@ use crate::pack;
 use crate::quant::Multiplier;
 
 impl Op {
-    /// Whether input and output may be the same memory.
-    pub(crate) const fn in_place(&self) -> bool {
-        matches!(self, Self::UnaryI8(_) | Self::UnaryF32 { .. })
+    /// Whether the first output may be in the place of this input: each element is read for
+    /// the last time before anything is written there.
+    pub(crate) const fn in_place(&self, input: usize) -> bool {
+        match self {
+            Self::UnaryI8(_)
+            | Self::UnaryF32 { .. }
+            | Self::SoftmaxI8 { .. }
+            | Self::SoftmaxF32 { .. } => input == 0,
+            Self::BinaryI8(broadcast, _) | Self::BinaryF32(broadcast, _) => match input {
+                0 => broadcast.in_place(Own::A),
+                1 => broadcast.in_place(Own::B),
+                _ => false,
+            },
+            _ => false,
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! One layer: operands found, operator built from checked parts, kernel called.
 
 mod fused;
+mod in_place;
 mod memory;
 mod typed;
 
-use memory::{Carved, array, elements, elements_mut, read, table};
+use memory::{Carved, array, elements, elements_mut, read};
 use typed::Typed;
 
 use crate::backend::{Backend, Kernels};
@@ -12,11 +13,10 @@ use crate::epilogue::Activate;
 use crate::model::layer::{Bounds, DType, Layer, Linear, Op, Places, Slot, Span};
 use crate::model::parse::Model;
 use crate::model::route::Route;
-use crate::ops::elementwise::FloatUnary;
 use crate::ops::{
     self, AveragePool2d, BedOfNails2d, Binary, Conv2d, Dense, DepthwiseConv2d, MaxPool2d,
     MaxPool2dWithIndices, MaxUnpool2d, Mean, Pool2dGeometry, ReduceMax, ResizeBilinear2d,
-    ResizeNearest2d, Softmax, TransposedConv2d, WindowIndex,
+    ResizeNearest2d, TransposedConv2d, WindowIndex,
 };
 use crate::pack::{self, Geometry};
 use crate::quant::Affine;
@@ -41,40 +41,21 @@ pub(crate) fn dispatch_at<B: Backend>(
     let planned = model.arena_bytes();
     let tail = Span { at: planned, len: arena.len().saturating_sub(planned) };
     let scratch = if tail.len > places.scratch.len { tail } else { places.scratch };
-    if let Op::UnaryI8(_) | Op::UnaryF32 { .. } = layer.op {
-        return unary::<B>(model, layer, places, arena);
+    match layer.op {
+        Op::UnaryI8(_) | Op::UnaryF32 { .. } | Op::SoftmaxI8 { .. } | Op::SoftmaxF32 { .. } => {
+            return in_place::unary::<B>(model, layer, places, arena);
+        }
+        Op::BinaryI8(..) | Op::BinaryF32(..) => {
+            if let Some(own) = in_place::own(places) {
+                return in_place::binary::<B>(model, layer, places, own, arena);
+            }
+        }
+        _ => {}
     }
     let carved = Carved::new(arena, [places.outputs[0], places.outputs[1], scratch]);
     match layer.element {
         DType::F32 => typed::<B, f32>(model, layer, places, carved),
         _ => typed::<B, i8>(model, layer, places, carved),
-    }
-}
-
-/// Functions of one element run in place, after a copy where the places differ.
-#[inline(always)]
-fn unary<B: Backend>(model: &Model<'_>, layer: &Layer, places: &Places, arena: &mut [u8]) {
-    let (input, output) = (places.inputs[0], places.outputs[0]);
-    if input.constant || !input.span.is(&output) {
-        let spans = [output, Span::EMPTY, Span::EMPTY];
-        let Carved { gaps, writes: [y, ..] } = Carved::new(arena, spans);
-        let x = read(&gaps, model.bytes(), input);
-        if x.len() == y.len() {
-            y.copy_from_slice(x);
-        }
-    }
-    let Some(y) = arena.get_mut(output.at..output.at + output.len) else { return };
-    match layer.op {
-        Op::UnaryI8(span) => {
-            if let Some(table) = table(model.bytes(), span) {
-                <B as Kernels<i8>>::unary(&table, elements_mut(y));
-            }
-        }
-        Op::UnaryF32 { min, max, activation } => {
-            let how = FloatUnary { min, max, activation };
-            <B as Kernels<f32>>::unary(&how, elements_mut(y));
-        }
-        _ => {}
     }
 }
 
@@ -202,16 +183,6 @@ fn by_type<B: Backend>(layer: &Layer, io: Untyped<'_>) {
         Op::BinaryF32(broadcast, how) => {
             let op = Binary::<f32> { broadcast, how };
             let _ = op.run_on::<B>(elements(bytes(0)), elements(bytes(1)), elements_mut(y));
-        }
-        Op::SoftmaxI8 { classes, table } => {
-            if let Ok(table) = <&[f32; 256]>::try_from(array::<f32>(blob, table)) {
-                let op = Softmax::<i8> { classes, table };
-                <B as Kernels<i8>>::softmax(&op, elements(bytes(0)), elements_mut(y));
-            }
-        }
-        Op::SoftmaxF32 { classes, beta } => {
-            let op = Softmax::<f32> { classes, table: beta };
-            <B as Kernels<f32>>::softmax(&op, elements(bytes(0)), elements_mut(y));
         }
         Op::MeanI8 { geometry, initial, ref epilogue } => {
             let op = Mean::<i8> { geometry, initial, epilogue: i8::epilogue(blob, epilogue) };

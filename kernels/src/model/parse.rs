@@ -292,7 +292,8 @@ impl<'a> Model<'a> {
         id < self.header.tensors && self.tensor(id as usize).kept != 0
     }
 
-    /// Nothing that is written may overlap anything else that the layer uses.
+    /// Nothing that is written may overlap anything else that the layer uses, but for an output
+    /// in the place of one input.
     pub(crate) const fn check_overlap(
         &self,
         index: usize,
@@ -309,12 +310,15 @@ impl<'a> Model<'a> {
                 }
                 j += 1;
             }
-            let mut j = 0;
+            let (mut j, mut taken) = (0, false);
             while j < layer.inputs.len() {
                 let input = &layer.inputs[j];
-                let in_place = layer.op.in_place() && i == 0 && writes[i].is(&input.span);
-                if !input.constant && !in_place && writes[i].overlaps(&input.span) {
-                    return overlap;
+                if !input.constant && writes[i].overlaps(&input.span) {
+                    let in_place = layer.op.in_place(j) && i == 0 && writes[i].is(&input.span);
+                    if !in_place || taken {
+                        return overlap;
+                    }
+                    taken = true;
                 }
                 j += 1;
             }

@@ -29,8 +29,8 @@ pub trait ElementOps: Element {
     fn unary(op: &Self::Unary<'_>, y: &mut [Self]);
     /// Combines two elements.
     fn combine(how: &Self::Combine, a: Self, b: Self) -> Self;
-    /// Softmax over rows.
-    fn softmax(op: &Softmax<'_, Self>, x: &[Self], y: &mut [Self]);
+    /// Softmax over rows, in place.
+    fn softmax(op: &Softmax<'_, Self>, y: &mut [Self]);
     /// Bilinear resize.
     fn bilinear(geometry: &Resize2dGeometry, x: &[Self], y: &mut [Self]);
 }
@@ -149,8 +149,8 @@ impl ElementOps for i8 {
         how.apply(a, b)
     }
 
-    fn softmax(op: &Softmax<'_, i8>, x: &[i8], y: &mut [i8]) {
-        softmax::run_i8(op, x, y);
+    fn softmax(op: &Softmax<'_, i8>, y: &mut [i8]) {
+        softmax::run_i8(op, y);
     }
 
     fn bilinear(geometry: &Resize2dGeometry, x: &[i8], y: &mut [i8]) {
@@ -181,8 +181,8 @@ impl ElementOps for f32 {
         clamp(value, how.min, how.max)
     }
 
-    fn softmax(op: &Softmax<'_, f32>, x: &[f32], y: &mut [f32]) {
-        softmax::run_f32(op, x, y);
+    fn softmax(op: &Softmax<'_, f32>, y: &mut [f32]) {
+        softmax::run_f32(op, y);
     }
 
     fn bilinear(geometry: &Resize2dGeometry, x: &[f32], y: &mut [f32]) {
@@ -219,6 +219,36 @@ impl Broadcast {
     }
 }
 
+/// Which operand of two the output takes the place of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Own {
+    /// The first.
+    A,
+    /// The second.
+    B,
+}
+
+impl Broadcast {
+    /// Whether element `i` of the output is made of element `i` of the operand `own`, so that
+    /// the output may take its place: each element is read for the last time where, and just
+    /// before, it is written.
+    pub const fn in_place(&self, own: Own) -> bool {
+        let strides = match own {
+            Own::A => &self.a,
+            Own::B => &self.b,
+        };
+        let (mut run, mut axis) = (1, AXES);
+        while axis > 0 {
+            axis -= 1;
+            if self.dims[axis] != 1 && strides[axis] != run {
+                return false;
+            }
+            run *= self.dims[axis];
+        }
+        true
+    }
+}
+
 /// Two operands combined element by element.
 #[derive(Clone, Copy, Debug)]
 pub struct Binary<E: ElementOps> {
@@ -249,28 +279,38 @@ impl<E: ElementOps> Binary<E> {
         B::binary(self, a, b, y);
         Ok(())
     }
+
+    /// Runs on the backend `B` where `y` holds the operand `own`; the result takes its place.
+    ///
+    /// # Errors
+    /// [`ShapeError::Length`] for slices of other lengths, or where [`Broadcast::in_place`] does
+    /// not hold.
+    pub fn run_in_place_on<B: Kernels<E>>(
+        &self,
+        own: Own,
+        other: &[E],
+        y: &mut [E],
+    ) -> Result<(), ShapeError> {
+        let [count, in_a, in_b] = self.broadcast.lengths()?;
+        let in_other = if own == Own::A { in_b } else { in_a };
+        if y.len() != count || other.len() < in_other || !self.broadcast.in_place(own) {
+            return Err(ShapeError::Length);
+        }
+        B::binary_in_place(self, own, other, y);
+        Ok(())
+    }
 }
 
-/// The portable combination of two operands.
-pub(crate) fn binary<E: ElementOps>(op: &Binary<E>, a: &[E], b: &[E], y: &mut [E]) {
-    let Broadcast { dims, a: stride_a, b: stride_b } = &op.broadcast;
+/// Goes through the output row by row: the first element of each row, and of both operands.
+#[inline(always)]
+fn rows(broadcast: &Broadcast, mut row: impl FnMut(usize, [usize; 2])) {
+    let Broadcast { dims, a: stride_a, b: stride_b } = broadcast;
     let inner = AXES - 1;
+    let count: usize = dims[..inner].iter().product();
     let mut index = [0usize; AXES];
     let (mut at_a, mut at_b) = (0, 0);
-    for row in y.chunks_exact_mut(dims[inner]) {
-        match (stride_a[inner], stride_b[inner]) {
-            (1, 1) => {
-                let (a, b) = (&a[at_a..at_a + row.len()], &b[at_b..at_b + row.len()]);
-                for ((y, &a), &b) in row.iter_mut().zip(a).zip(b) {
-                    *y = E::combine(&op.how, a, b);
-                }
-            }
-            (step_a, step_b) => {
-                for (i, y) in row.iter_mut().enumerate() {
-                    *y = E::combine(&op.how, a[at_a + i * step_a], b[at_b + i * step_b]);
-                }
-            }
-        }
+    for i in 0..count {
+        row(i * dims[inner], [at_a, at_b]);
         for axis in (0..inner).rev() {
             index[axis] += 1;
             at_a += stride_a[axis];
@@ -281,6 +321,71 @@ pub(crate) fn binary<E: ElementOps>(op: &Binary<E>, a: &[E], b: &[E], y: &mut [E
             index[axis] = 0;
             at_a -= stride_a[axis] * dims[axis];
             at_b -= stride_b[axis] * dims[axis];
+        }
+    }
+}
+
+/// The portable combination of two operands.
+pub(crate) fn binary<E: ElementOps>(op: &Binary<E>, a: &[E], b: &[E], y: &mut [E]) {
+    let inner = AXES - 1;
+    let (length, steps) =
+        (op.broadcast.dims[inner], [op.broadcast.a[inner], op.broadcast.b[inner]]);
+    rows(&op.broadcast, |at, [at_a, at_b]| {
+        let row = &mut y[at..at + length];
+        if steps == [1, 1] {
+            let (a, b) = (&a[at_a..at_a + length], &b[at_b..at_b + length]);
+            for ((y, &a), &b) in row.iter_mut().zip(a).zip(b) {
+                *y = E::combine(&op.how, a, b);
+            }
+        } else {
+            for (i, y) in row.iter_mut().enumerate() {
+                *y = E::combine(&op.how, a[at_a + i * steps[0]], b[at_b + i * steps[1]]);
+            }
+        }
+    });
+}
+
+/// The portable combination in the place of the operand `own`.
+pub(crate) fn binary_in_place<E: ElementOps>(op: &Binary<E>, own: Own, other: &[E], y: &mut [E]) {
+    let inner = AXES - 1;
+    let length = op.broadcast.dims[inner];
+    let step = if own == Own::A { op.broadcast.b[inner] } else { op.broadcast.a[inner] };
+    rows(&op.broadcast, |at, [at_a, at_b]| {
+        let from = if own == Own::A { at_b } else { at_a };
+        for (i, y) in y[at..at + length].iter_mut().enumerate() {
+            let other = other[from + i * step];
+            *y = match own {
+                Own::A => E::combine(&op.how, *y, other),
+                Own::B => E::combine(&op.how, other, *y),
+            };
+        }
+    });
+}
+
+/// The same through `B`'s kernel for operands that lie alike, which reads a copy of a few
+/// elements at a time.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "wasm32"))]
+pub(crate) fn binary_in_blocks<E: ElementOps, B: Kernels<E>>(
+    op: &Binary<E>,
+    own: Own,
+    other: &[E],
+    y: &mut [E],
+) {
+    const BLOCK: usize = 256;
+    if !op.broadcast.in_place(Own::A) || !op.broadcast.in_place(Own::B) {
+        return binary_in_place(op, own, other, y);
+    }
+    let mut copy = [E::ZERO; BLOCK];
+    for (y, other) in y.chunks_mut(BLOCK).zip(other.chunks(BLOCK)) {
+        let own_part = &mut copy[..y.len()];
+        own_part.copy_from_slice(y);
+        let mut broadcast = Broadcast { dims: [1; AXES], a: [0; AXES], b: [0; AXES] };
+        let inner = AXES - 1;
+        (broadcast.dims[inner], broadcast.a[inner], broadcast.b[inner]) = (y.len(), 1, 1);
+        let block = Binary { broadcast, how: op.how };
+        match own {
+            Own::A => B::binary(&block, own_part, other, y),
+            Own::B => B::binary(&block, other, own_part, y),
         }
     }
 }

@@ -3,6 +3,9 @@
 //! int8 follows TFLite: exponentials from a 256-entry `f32` table
 //! ([`crate::quant::lookup::softmax_exponentials`]), a float sum, and outputs
 //! `⌊256·p + ½⌋ − 128` in the fixed scale 1/256.
+//!
+//! Kernels work in place: the largest element and the sum are known before the first element
+//! is written, and each is read last where it is written.
 
 use crate::element::Element;
 use crate::error::ShapeError;
@@ -32,7 +35,8 @@ impl<'a, E: ElementOps> Softmax<'a, E> {
         if x.len() != y.len() || !x.len().is_multiple_of(self.classes) {
             return Err(ShapeError::Length);
         }
-        E::softmax(self, x, y);
+        y.copy_from_slice(x);
+        E::softmax(self, y);
         Ok(())
     }
 }
@@ -42,30 +46,30 @@ fn largest<E: Element>(x: &[E]) -> E {
     x.iter().fold(E::LOWEST, |best, &x| E::larger(best, x))
 }
 
-pub(crate) fn run_i8(op: &Softmax<'_, i8>, x: &[i8], y: &mut [i8]) {
-    for (x, y) in x.chunks_exact(op.classes).zip(y.chunks_exact_mut(op.classes)) {
-        let max = i32::from(largest(x));
+pub(crate) fn run_i8(op: &Softmax<'_, i8>, y: &mut [i8]) {
+    for row in y.chunks_exact_mut(op.classes) {
+        let max = i32::from(largest(row));
         let exponential = |code: i8| op.table[(max - i32::from(code)) as usize & 255];
-        let sum = x.iter().fold(0.0f32, |sum, &code| sum + exponential(code));
+        let sum = row.iter().fold(0.0f32, |sum, &code| sum + exponential(code));
         let inverse = 1.0 / (sum * (1.0 / 256.0));
-        for (y, &code) in y.iter_mut().zip(x) {
+        for code in row {
             // Not negative, so truncation is the floor that TFLite takes.
-            let rounded = (exponential(code) * inverse + 0.5) as i32;
-            *y = (rounded - 128).min(127) as i8;
+            let rounded = (exponential(*code) * inverse + 0.5) as i32;
+            *code = (rounded - 128).min(127) as i8;
         }
     }
 }
 
-pub(crate) fn run_f32(op: &Softmax<'_, f32>, x: &[f32], y: &mut [f32]) {
-    for (x, y) in x.chunks_exact(op.classes).zip(y.chunks_exact_mut(op.classes)) {
-        let max = largest(x);
+pub(crate) fn run_f32(op: &Softmax<'_, f32>, y: &mut [f32]) {
+    for row in y.chunks_exact_mut(op.classes) {
+        let max = largest(row);
         let mut sum = 0.0;
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y = libm::expf((x - max) * op.table);
-            sum += *y;
+        for value in &mut *row {
+            *value = libm::expf((*value - max) * op.table);
+            sum += *value;
         }
-        for y in y {
-            *y /= sum;
+        for value in row {
+            *value /= sum;
         }
     }
 }

@@ -63,11 +63,18 @@ impl Network {
     }
 
     /// Runs on backend `B` and returns `output`: whole layers, then in bands of rows where they
-    /// can be cut, which must not change a code.
+    /// can be cut and with outputs in the place of inputs, which must not change a code.
     pub(crate) fn run<B: Backend, E: Value>(mut self, output: TensorId) -> Vec<E> {
         self.graph.outputs.push(output);
         let options = Options { target: Target::Portable, passes: Passes::NONE, strip: true };
         let whole = self.run_blob::<B, E>(&export(&self.graph, options).unwrap().blob);
+        let passes = Passes::named(&["in-place"]);
+        let in_place = export(&self.graph, Options { passes, ..options }).unwrap();
+        assert_eq!(
+            bytemuck::cast_slice::<E, u8>(&self.run_blob::<B, E>(&in_place.blob)),
+            bytemuck::cast_slice::<E, u8>(&whole),
+            "in place"
+        );
         // Any function of the case: cases with inputs alike are cut in different ways.
         let seed = self.inputs.iter().flatten().fold(0, |a: usize, &b| a * 31 % 8191 + b as usize);
         for cut in [seed, seed / 2 + 3] {

@@ -227,6 +227,40 @@ fn functions_of_a_code_work_in_place() {
 }
 
 #[test]
+fn operands_and_softmax_make_room_for_the_result() {
+    let net = |net: &mut Net| {
+        let x = map(net);
+        let (a, b) = (net.unary(x), net.unary(x));
+        let (shape, rank) = (net.graph[x].shape.clone(), net.graph[x].shape.len());
+        let activation = net.clamp();
+        let op = match net.values.below(4) {
+            0 => Op::Sub { activation },
+            1 => Op::Mul { activation },
+            2 => Op::Prelu,
+            _ => Op::Add { activation },
+        };
+        // The second operand may also repeat, and then only the first makes room.
+        let b = if net.values.once_in(3) {
+            let mut size = shape.clone();
+            size[rank - 1] = 1;
+            let strides = vec![1; rank];
+            net.same(Op::Slice { begin: vec![0; rank], size, strides }, &[b])
+        } else {
+            b
+        };
+        // One operand is needed once more afterwards, in half of the cases.
+        let sum = net.other(op, &[a, b], 1.5);
+        if net.values.once_in(2) {
+            net.other(Op::Add { activation: Activation::Linear }, &[a, sum], 1.5)
+        } else {
+            net.softmax(sum)
+        }
+    };
+    let better = better_in("in-place", net, |after, before| after.arena < before.arena);
+    assert!(better > CASES / 2, "only {better} of {CASES} graphs take less memory");
+}
+
+#[test]
 fn passes_have_names_of_their_own() {
     let mut names: Vec<&str> = PASSES.iter().map(|pass| pass.name).collect();
     names.sort_unstable();

@@ -155,6 +155,12 @@ impl Net {
         self.other(op, &[x], 1.0)
     }
 
+    /// A softmax over the last axis.
+    pub(crate) fn softmax(&mut self, x: TensorId) -> TensorId {
+        let quantization = Some(Quantization::per_tensor(1.0 / 256.0, -128));
+        self.with(Op::Softmax { beta: 1.0 }, &[x], quantization)
+    }
+
     pub(crate) fn finish(mut self, y: TensorId) -> Self {
         self.graph.outputs.push(y);
         self

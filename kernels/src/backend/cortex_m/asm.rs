@@ -81,7 +81,7 @@ pub(super) use reduce_asm::{
 pub(super) use requantize_asm::{add_halves, requantize, requantize_pixels, requantize_run};
 pub(super) use sevens_asm::{lay, sevens};
 pub(super) use slide_asm::slide;
-pub(super) use tables_asm::add_tables;
+pub(super) use tables_asm::{add_tables, add_tables_in_place};
 pub(super) use tile_asm::{depthwise_tile, few, tile};
 pub(super) use weave_asm::weave;
 pub(super) use winograd_asm::{products, two_tiles};

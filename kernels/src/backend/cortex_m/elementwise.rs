@@ -2,7 +2,7 @@
 
 use super::insn;
 use crate::ops::arrange::AXES;
-use crate::ops::elementwise::{self, ADD_SHIFT, Binary, Kind8};
+use crate::ops::elementwise::{self, ADD_SHIFT, Binary, Combine8, Kind8, Own};
 use crate::quant::{Multiplier, multiply_by_quantized};
 
 /// Elements for which two tables are worth making.
@@ -13,16 +13,7 @@ const TABULATED: usize = 1024;
 pub(super) fn binary(op: &Binary<i8>, a: &[i8], b: &[i8], y: &mut [i8]) {
     let how = &op.how;
     let [by_a, by_b] = how.multipliers;
-    // |code − zero point| < 2^8, so operands are below 2^28, and with shifts that
-    // never go left their sum is below 2^30.
-    let alike = op.broadcast.dims[..AXES].iter().product::<usize>() == y.len()
-        && op.broadcast.a == op.broadcast.b
-        && dense(&op.broadcast.dims, &op.broadcast.a);
-    let short = matches!(how.kind, Kind8::Add | Kind8::Sub)
-        && by_a.shift <= 0
-        && by_b.shift <= 0
-        && (-31..=-1).contains(&how.output.shift);
-    if !alike || !short {
+    if !short_sums(op, y.len()) {
         return elementwise::binary(op, a, b, y);
     }
     if y.len() >= TABULATED {
@@ -51,11 +42,30 @@ pub(super) fn binary(op: &Binary<i8>, a: &[i8], b: &[i8], y: &mut [i8]) {
     clamp(y, how.min, how.max);
 }
 
-/// The sum, or the difference, of two tabulated operands.
+/// [`binary`] where `y` holds one of the operands.
+pub(super) fn binary_in_place(op: &Binary<i8>, own: Own, other: &[i8], y: &mut [i8]) {
+    if y.len() < TABULATED || !short_sums(op, y.len()) {
+        return elementwise::binary_in_place(op, own, other, y);
+    }
+    through_tables_in_place(op, own, other, y);
+}
+
+/// Whether it is a sum or a difference of operands that lie alike which 32 bits hold.
+fn short_sums(op: &Binary<i8>, count: usize) -> bool {
+    let (how, broadcast) = (&op.how, &op.broadcast);
+    // |code − zero point| < 2^8, so operands are below 2^28, and with shifts that
+    // never go left their sum is below 2^30.
+    broadcast.dims[..AXES].iter().product::<usize>() == count
+        && broadcast.in_place(Own::A)
+        && broadcast.in_place(Own::B)
+        && matches!(how.kind, Kind8::Add | Kind8::Sub)
+        && how.multipliers.iter().all(|by| by.shift <= 0)
+        && (-31..=-1).contains(&how.output.shift)
+}
+
+/// The operands of a sum or a difference by their codes, and how it ends.
 #[inline(never)]
-fn through_tables(op: &Binary<i8>, a: &[i8], b: &[i8], y: &mut [i8]) {
-    let how = &op.how;
-    let mut tables = [[0; 256]; 2];
+fn tabulate(how: &Combine8, tables: &mut [[i32; 256]; 2]) -> [i32; 3] {
     let signs = [1, if how.kind == Kind8::Sub { -1 } else { 1 }];
     let operands = how.multipliers.iter().zip(how.zero_points).zip(signs);
     for (table, ((by, zero), sign)) in tables.iter_mut().zip(operands) {
@@ -65,10 +75,33 @@ fn through_tables(op: &Binary<i8>, a: &[i8], b: &[i8], y: &mut [i8]) {
             *entry = 2 * sign * multiply_by_quantized(code << ADD_SHIFT, by.mantissa, by.shift);
         }
     }
-    let by = [how.output.mantissa, -how.output.shift, how.zero_point];
+    [how.output.mantissa, -how.output.shift, how.zero_point]
+}
+
+/// The sum, or the difference, of two tabulated operands.
+#[inline(never)]
+fn through_tables(op: &Binary<i8>, a: &[i8], b: &[i8], y: &mut [i8]) {
+    let how = &op.how;
+    let mut tables = [[0; 256]; 2];
+    let by = tabulate(how, &mut tables);
     let done = insn::add_tables(&tables, a, b, by, y);
     for ((y, &a), &b) in y.iter_mut().zip(a).zip(b).skip(done) {
         *y = how.apply(a, b);
+    }
+    clamp(y, how.min, how.max);
+}
+
+/// The same in the place of the operand `own`.
+#[inline(never)]
+fn through_tables_in_place(op: &Binary<i8>, own: Own, other: &[i8], y: &mut [i8]) {
+    let how = &op.how;
+    let mut tables = [[0; 256]; 2];
+    let by = tabulate(how, &mut tables);
+    let [first, second] = &tables;
+    let tables = if own == Own::A { [first, second] } else { [second, first] };
+    let done = insn::add_tables_in_place(tables, other, by, y);
+    for (y, &other) in y.iter_mut().zip(other).skip(done) {
+        *y = if own == Own::A { how.apply(*y, other) } else { how.apply(other, *y) };
     }
     clamp(y, how.min, how.max);
 }
@@ -111,16 +144,4 @@ pub(super) struct AddHalves {
     pub(super) out_mantissa: i32,
     pub(super) out_shift: i32,
     pub(super) out_zero: i32,
-}
-
-/// Whether strides are those of a row-major array.
-fn dense(dims: &[usize; AXES], strides: &[usize; AXES]) -> bool {
-    let mut run = 1;
-    for (&dim, &stride) in dims.iter().zip(strides).rev() {
-        if dim != 1 && stride != run {
-            return false;
-        }
-        run *= dim;
-    }
-    true
 }

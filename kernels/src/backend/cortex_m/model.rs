@@ -22,7 +22,7 @@ pub(super) use planes::{spread, twice};
 pub(super) use quads::{quads, weave};
 pub(super) use sevens::{lay, sevens};
 pub(super) use slide::slide;
-pub(super) use tables::add_tables;
+pub(super) use tables::{add_tables, add_tables_in_place};
 pub(super) use winograd::{products, two_tiles};
 
 use super::elementwise::AddHalves;

@@ -24,6 +24,7 @@ use super::Wide;
 use crate::backend::{Kernels, Scalar};
 use crate::epilogue::Activate;
 use crate::ops;
+use crate::ops::elementwise::Own;
 use crate::view::{View, ViewMut};
 
 impl Kernels<f32> for Wide {
@@ -126,7 +127,10 @@ impl Kernels<f32> for Wide {
     fn binary(op: &ops::Binary<f32>, a: &[f32], b: &[f32], y: &mut [f32]) {
         elementwise::binary(op, a, b, y);
     }
-    fn softmax(op: &ops::Softmax<'_, f32>, x: &[f32], y: &mut [f32]) {
-        softmax::run(op, x, y);
+    fn binary_in_place(op: &ops::Binary<f32>, own: Own, other: &[f32], y: &mut [f32]) {
+        ops::elementwise::binary_in_blocks::<f32, Self>(op, own, other, y);
+    }
+    fn softmax(op: &ops::Softmax<'_, f32>, y: &mut [f32]) {
+        softmax::run(op, y);
     }
 }

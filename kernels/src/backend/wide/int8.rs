@@ -18,6 +18,7 @@ use super::Wide;
 use crate::backend::{Kernels, Scalar};
 use crate::epilogue::Requantize;
 use crate::ops;
+use crate::ops::elementwise::Own;
 use crate::view::{View, ViewMut};
 
 impl Kernels<i8> for Wide {
@@ -97,6 +98,9 @@ impl Kernels<i8> for Wide {
     }
     fn binary(op: &ops::Binary<i8>, a: &[i8], b: &[i8], y: &mut [i8]) {
         binary::run(op, a, b, y);
+    }
+    fn binary_in_place(op: &ops::Binary<i8>, own: Own, other: &[i8], y: &mut [i8]) {
+        ops::elementwise::binary_in_blocks::<i8, Self>(op, own, other, y);
     }
     fn max_pool2d(op: &ops::MaxPool2d<i8>, x: View<'_, i8>, y: ViewMut<'_, i8>) {
         pool2d::max(op, x, y);

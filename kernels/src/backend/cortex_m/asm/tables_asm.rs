@@ -18,7 +18,7 @@ pub(in crate::backend::cortex_m) fn add_tables(
     if count == 0 {
         return 0;
     }
-    let words: [usize; 9] = [
+    let words = [
         y.as_mut_ptr().wrapping_add(count) as usize,
         a.as_ptr() as usize,
         b.as_ptr() as usize,
@@ -35,12 +35,43 @@ pub(in crate::backend::cortex_m) fn add_tables(
     count
 }
 
+/// [`add_tables`] where `y` holds the operand of the first table.
+#[inline(always)]
+pub(in crate::backend::cortex_m) fn add_tables_in_place(
+    tables: [&[i32; 256]; 2],
+    other: &[i8],
+    [mantissa, n, zero_point]: [i32; 3],
+    y: &mut [i8],
+) -> usize {
+    let count = other.len().min(y.len()) / 4 * 4;
+    if count == 0 {
+        return 0;
+    }
+    let own = y.as_mut_ptr();
+    let words = [
+        own.wrapping_add(count) as usize,
+        own as usize,
+        other.as_ptr() as usize,
+        own as usize,
+        tables[0].as_ptr() as usize,
+        tables[1].as_ptr() as usize,
+        mantissa as usize,
+        n as usize,
+        zero_point as usize,
+    ];
+    // SAFETY: reads `count` bytes of `y` and of `other`, in words, by single loads, and entries
+    // of tables of 256 at bytes; writes the `count` bytes of `y`, each word after it was read,
+    // all through the one pointer to `y`.
+    unsafe { add_loop(words.as_ptr()) }
+    count
+}
+
 /// r0 and r1 operands, r2 output, r4 and r5 tables, r6 mantissa, r7 right shift, r8 zero
 /// point, r9 and r10 words of codes, r3, r11, r12 and lr values. On the stack the end of
 /// the output.
 ///
 /// # Safety
-/// `words` are those of [`add_tables`].
+/// `words` are those of [`add_tables`] or [`add_tables_in_place`].
 #[unsafe(naked)]
 unsafe extern "C" fn add_loop(words: *const usize) {
     naked_asm!(

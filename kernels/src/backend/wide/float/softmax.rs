@@ -5,14 +5,14 @@ use super::vector::{LANES, V, larger, load, store};
 use crate::ops::Softmax;
 
 /// See [`Softmax`]. Exponents below −87.3 count as −87.3.
-pub(super) fn run(op: &Softmax<'_, f32>, x: &[f32], y: &mut [f32]) {
+pub(super) fn run(op: &Softmax<'_, f32>, y: &mut [f32]) {
     let beta = V::splat(op.table);
-    for (x, y) in x.chunks_exact(op.classes).zip(y.chunks_exact_mut(op.classes)) {
-        let max = V::splat(largest(x));
+    for row in y.chunks_exact_mut(op.classes) {
+        let max = V::splat(largest(row));
         let mut sum = 0.0;
         let mut sums = V::ZERO;
-        for (x, y) in x.chunks(LANES).zip(y.chunks_mut(LANES)) {
-            let value = exp((load(x) - max) * beta);
+        for y in row.chunks_mut(LANES) {
+            let value = exp((load(y) - max) * beta);
             store(value, y);
             if y.len() == LANES {
                 sums += value;
@@ -21,7 +21,7 @@ pub(super) fn run(op: &Softmax<'_, f32>, x: &[f32], y: &mut [f32]) {
             }
         }
         let sum = V::splat(sum + sums.reduce_add());
-        for y in y.chunks_mut(LANES) {
+        for y in row.chunks_mut(LANES) {
             store(load(y) / sum, y);
         }
     }
