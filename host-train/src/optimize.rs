@@ -17,6 +17,7 @@ pub(crate) mod pool;
 mod report;
 mod requantize;
 mod reshapes;
+mod residual;
 pub(crate) mod unpool;
 pub(crate) mod upsample;
 
@@ -36,7 +37,7 @@ pub struct Pass {
 }
 
 /// All passes, in the order in which they run.
-pub const PASSES: [Pass; 11] = [
+pub const PASSES: [Pass; 12] = [
     reshapes::PASS,
     padding::PASS,
     requantize::PASS,
@@ -48,6 +49,7 @@ pub const PASSES: [Pass; 11] = [
     unpool::PASS,
     in_place::PASS,
     bands::PASS,
+    residual::PASS,
 ];
 
 /// A set of passes.

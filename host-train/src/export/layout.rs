@@ -152,7 +152,10 @@ impl Lives {
             for i in 0..unit.len {
                 let layer = &program.layers[unit.first + i];
                 let before = if i == 0 { 0 } else { kept[i - 1] };
-                layer.inputs.iter().for_each(|&id| touch(id, steps, before));
+                // What a layer reads beside its chain is whole.
+                let rows = |place| if place == 0 { before } else { 0 };
+                let inputs = layer.inputs.iter().enumerate();
+                inputs.for_each(|(place, &id)| touch(id, steps, rows(place)));
                 layer.outputs.iter().for_each(|&id| touch(id, steps, kept[i]));
             }
         }
@@ -188,8 +191,14 @@ impl Lives {
         let Some(needs) = unit.needs else { return };
         let place = |id: usize| arena(program.tensors[id].storage).map(|b| self.buffers[b]);
         let Some(written) = place(program.layers[last].outputs[0]) else { return };
+        let others = program.layers[first + 1..=last].iter().flat_map(|layer| &layer.inputs);
+        let others: Vec<usize> = others.filter_map(|&id| place(id)).collect();
         for (&input, &clearance) in program.layers[first].inputs.iter().zip(&needs.clearance) {
             let Some(read) = place(input) else { continue };
+            // The clearance is that of the first layer's rows.
+            if others.contains(&read) {
+                continue;
+            }
             // Read for the last time, and written for the first.
             let passed = self.all[read].last == last + 1 && self.all[written].first == first + 1;
             let known = self.overlaps.iter().any(|o| o.read == read && o.written == written);
@@ -201,22 +210,25 @@ impl Lives {
     }
 }
 
-/// A layer that may work in place does so when its input is not needed afterwards.
+/// A layer that may work in place does so when its input is not needed afterwards; the last
+/// of a chain in the place of its second operand, which the others do not read.
 /// Returns the buffer that each buffer became.
 fn merge_in_place(program: &Program, units: &[Unit], lives: &mut [Option<Buffer>]) -> Vec<usize> {
     let mut merged: Vec<usize> = (0..lives.len()).collect();
-    for index in units.iter().filter(|unit| unit.needs.is_none()).map(|unit| unit.first) {
-        let layer = &program.layers[index];
+    for unit in units.iter().filter(|unit| unit.needs.is_none() || unit.len > 1) {
+        let (first, last) = (unit.first, unit.first + unit.len - 1);
+        let layer = &program.layers[last];
         let storage = |id: usize| arena(program.tensors[id].storage).map(|b| merged[b]);
         let Some(to) = storage(layer.outputs[0]) else { continue };
         let dies_here = |i: usize| {
             let from = storage(layer.inputs[i])?;
             let (a, b) = (lives[from].as_ref()?, lives[to].as_ref()?);
-            let once = layer.inputs.iter().filter(|&&id| storage(id) == Some(from)).count() == 1;
-            let passes_on = a.last == index + 1 && b.first == index + 1 && a.bytes == b.bytes;
+            let read = program.layers[first..=last].iter().flat_map(|layer| &layer.inputs);
+            let once = read.filter(|&&id| storage(id) == Some(from)).count() == 1;
+            let passes_on = a.last == last + 1 && b.first == first + 1 && a.bytes == b.bytes;
             (once && from != to && passes_on).then_some(from)
         };
-        let allowed = (0..2).filter(|&i| layer.in_place[i]);
+        let allowed = (usize::from(last > first)..2).filter(|&i| layer.in_place[i]);
         let Some(from) = allowed.filter_map(dies_here).next() else { continue };
         let (Some(a), Some(b)) = (lives[from].clone(), lives[to].take()) else { continue };
         lives[from] = Some(Buffer { name: b.name, last: b.last, ..a });

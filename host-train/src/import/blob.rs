@@ -142,7 +142,7 @@ impl Reader<'_, '_> {
     /// A new value of tensor `blob`, which ends all that overlap it.
     fn write(&mut self, blob: usize) -> TensorId {
         let info = self.model.tensor(blob);
-        self.overwrite(info.at, info.bytes());
+        self.overwrite(info.at, info.stored());
         let id = self.add(blob);
         self.memory.push(Live { blob, info, id });
         id
@@ -150,7 +150,7 @@ impl Reader<'_, '_> {
 
     fn overwrite(&mut self, at: usize, bytes: usize) {
         self.memory
-            .retain(|live| live.info.at + live.info.bytes() <= at || at + bytes <= live.info.at);
+            .retain(|live| live.info.at + live.info.stored() <= at || at + bytes <= live.info.at);
     }
 
     /// The operands of the layer, read and then written.

@@ -79,6 +79,7 @@ impl Chain {
         needs[i] = rows;
         while i > 0 && needs[i].count != 0 {
             let (_, read) = some!(self.layers[i].op.part(needs[i]));
+            let read = some!(self.produced(i, read));
             i -= 1;
             let done = progress.done[i];
             let first = if read.first > done { read.first } else { done };
@@ -86,6 +87,21 @@ impl Chain {
             (needs[i], from[i]) = (Rows { first, count }, read.first);
         }
         Some((needs, from))
+    }
+
+    /// The rows of the output of member `i - 1` in which these rows of the first input of member
+    /// `i` lie: rows of element-wise operators are single elements.
+    const fn produced(&self, i: usize, read: Rows) -> Option<Rows> {
+        let (input, _) = some!(self.layers[i].op.heights());
+        let (from, to) = (self.layers[i].inputs[0].span.len / input, some!(self.row(i - 1)));
+        let (first, end) = (read.first * from / to, (read.end() * from).div_ceil(to));
+        Some(Rows { first, count: end - first })
+    }
+
+    /// Bytes of a row of the output of member `i`.
+    const fn row(&self, i: usize) -> Option<usize> {
+        let (_, height) = some!(self.layers[i].op.heights());
+        Some(self.layers[i].outputs[0].len / height)
     }
 
     /// Member `i` adds `rows`; its output is read from row `from` on.
@@ -97,9 +113,7 @@ impl Chain {
         progress: &mut Progress,
     ) -> Option<Step> {
         let whole = &self.layers[i];
-        let (_, height) = some!(whole.op.heights());
-        let output = whole.outputs[0];
-        let row = output.len / height;
+        let (output, row) = (whole.outputs[0], some!(self.row(i)));
         let kept = i + 1 < self.len;
         let (mut moved, to) = (Span::EMPTY, output.at);
         if kept {
@@ -116,9 +130,7 @@ impl Chain {
             layer.outputs[0].at -= progress.start[i] * row;
         }
         if i > 0 {
-            let (input, _) = some!(whole.op.heights());
-            let slot = &mut layer.inputs[0];
-            slot.span.at -= progress.start[i - 1] * (whole.inputs[0].span.len / input);
+            layer.inputs[0].span.at -= progress.start[i - 1] * some!(self.row(i - 1));
         }
         progress.done[i] = rows.end();
         Some(Step { layer, moved, to })

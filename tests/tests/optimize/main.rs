@@ -261,6 +261,43 @@ fn operands_and_softmax_make_room_for_the_result() {
 }
 
 #[test]
+fn sums_follow_convolutions_in_the_place_of_the_other_operand() {
+    let net = |net: &mut Net| {
+        let shape = [1, net.between(6, 14), net.between(6, 14), net.between(2, 6)];
+        let x = net.input(&shape);
+        let same = |net: &mut Net, x: TensorId| {
+            let op = Op::Conv2d {
+                strides: [1, 1],
+                dilation: [1, 1],
+                padding: Padding::Same,
+                groups: 1,
+                activation: net.clamp(),
+            };
+            let [_, _, _, c] = net.graph[x].shape[..] else { panic!("a map has four axes") };
+            let kernel = 1 + 2 * net.between(0, 1);
+            net.layer(op, x, &[c, kernel, kernel, c], false)
+        };
+        let (one, block) = (same(net, x), net.between(1, 2));
+        let sums = (0..block).fold(one, |map, _| same(net, map));
+        let activation = net.clamp();
+        let op = match net.values.below(4) {
+            0 => Op::Sub { activation },
+            1 => Op::Mul { activation },
+            _ => Op::Add { activation },
+        };
+        let order = if net.values.once_in(2) { [one, sums] } else { [sums, one] };
+        let y = net.other(op, &order, 1.5);
+        // Now and then the map is needed once more, and stays.
+        if net.values.once_in(5) { net.other(Op::Add { activation }, &[y, one], 1.5) } else { y }
+    };
+    let passes = ["in-place", "bands", "residual"];
+    let better = better_with(&passes, net, |after, before| {
+        after.kept > before.kept && after.arena < before.arena
+    });
+    assert!(better > CASES / 4, "only {better} of {CASES} graphs run such a chain");
+}
+
+#[test]
 fn passes_have_names_of_their_own() {
     let mut names: Vec<&str> = PASSES.iter().map(|pass| pass.name).collect();
     names.sort_unstable();

@@ -184,13 +184,15 @@ fn run<B: Backend>(blob: &[u8], inputs: &[Vec<Vec<u8>>]) -> Vec<Vec<u8>> {
     inputs.iter().map(one).collect()
 }
 
-/// What an inference takes: layers, multiply-accumulates, requantisations, arena.
+/// What an inference takes: layers, multiply-accumulates, requantisations, memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cost {
     pub(crate) layers: usize,
     pub(crate) macs: u64,
     pub(crate) requantisations: u64,
     pub(crate) arena: usize,
+    /// Maps between layers of which only some rows are in memory.
+    pub(crate) kept: usize,
 }
 
 /// Compares the graph with nothing rewritten with that after the passes `named` alone, after all passes
@@ -224,8 +226,10 @@ pub(crate) fn compare(net: Net, names: &[&str]) -> [Cost; 2] {
     }
     [plain, write(&graph, Target::Portable, named)].map(|exported| {
         let aligned = AlignedBytes::copy_of(&exported.blob);
+        let model = Model::from_bytes(aligned.as_slice()).unwrap();
         Cost {
-            layers: Model::from_bytes(aligned.as_slice()).unwrap().layers(),
+            layers: model.layers(),
+            kept: (0..model.tensors()).filter(|&i| model.tensor(i).kept != 0).count(),
             macs: exported.macs,
             requantisations: exported.requantisations,
             arena: exported.plan.bytes,

@@ -32,16 +32,17 @@ impl Model<'_> {
                 _ => walk.unread(),
             };
             tri!(self.check_places(index + i, &step, &unread));
+            tri!(self.check_places(index + i, &step, &[walk.beside()]));
         }
     }
 
-    /// Each layer of the chain reads what the one before it writes, and no other map; that
-    /// nobody else reads it is checked for each layer.
+    /// Each layer of the chain reads what the one before it writes, and no other map but for
+    /// the second operand of the last; that nobody else reads it is checked for each layer.
     const fn check_links(&self, index: usize, chain: &Chain) -> Result<(), FormatError> {
         let mut i = 1;
         while i < chain.len {
             let from = self.layer_record(index + i - 1).outputs[0];
-            if self.layer_record(index + i).inputs[0] != from || !chain.layers[i].reads_one_map() {
+            if self.layer_record(index + i).inputs[0] != from || !chain.may_read(i) {
                 return Err(FormatError::Operand((index + i) as u16));
             }
             i += 1;
@@ -55,7 +56,7 @@ impl Model<'_> {
         &self,
         index: usize,
         step: &Step,
-        unread: &[Span; 2],
+        unread: &[Span],
     ) -> Result<(), FormatError> {
         let output = step.layer.outputs[0];
         let tensor = self.tensor(self.layer_record(index).outputs[0] as usize);
@@ -76,13 +77,32 @@ impl Model<'_> {
 
 impl Layer {
     /// Whether nothing but the first input is in the arena.
-    pub(super) const fn reads_one_map(&self) -> bool {
+    const fn reads_one_map(&self) -> bool {
         let other = &self.inputs[1];
         other.constant || other.span.len == 0
     }
 }
 
+impl Chain {
+    /// Whether member `i`, not the first, may read what it reads: the last one also a whole map.
+    pub(super) const fn may_read(&self, i: usize) -> bool {
+        i + 1 == self.len || self.layers[i].reads_one_map()
+    }
+}
+
 impl Walk<'_> {
+    /// The rows that the last of several layers has not read yet of its second operand.
+    const fn beside(&self) -> Span {
+        let last = self.chain.len - 1;
+        let layer = &self.chain.layers[last];
+        if last == 0 || layer.reads_one_map() {
+            return Span::EMPTY;
+        }
+        let Span { at, len } = layer.inputs[1].span;
+        let done = self.progress.done[last] * (len / self.height);
+        Span { at: at + done, len: len - done }
+    }
+
     /// The input rows of the chain that the steps to come read.
     pub(super) const fn unread(&self) -> [Span; 2] {
         let mut ahead = *self;

@@ -45,7 +45,7 @@ impl Model<'_> {
             return None;
         }
         let mut chain = self.chain(index, len).ok()?;
-        if !chain.layers[1..len].iter().all(Layer::reads_one_map) {
+        if !(1..len).all(|i| chain.may_read(i)) {
             return None;
         }
         chain.layers[len - 1].bands = bands;
