@@ -59,6 +59,8 @@ fn shortest(seconds: f64, mut call: impl FnMut()) -> f64 {
 
 /// Steps of one measurement of a limit.
 const STEPS: usize = 10_000;
+/// Words of a run of factors; divides [`STEPS`].
+const RUN: usize = 16;
 
 /// GMAC/s of fused multiply-adds in f32 and of pairs of i16 products added to i32,
 /// with ten sums in registers.
@@ -73,15 +75,20 @@ fn peaks() -> [f64; 2] {
         }
         black_box(sums);
     });
-    let weights: [i16x16; 10] = black_box(std::array::from_fn(|i| i16x16::splat(i as i16)));
+    // As in a convolution: five words of input by two of weights, from the first-level cache.
+    let (inputs, weights) = black_box(([[7i32; 5]; RUN], [[i16x16::splat(3); 2]; RUN]));
     let int = shortest(0.3, || {
-        let mut sums = [i32x8::splat(0); 10];
-        let mut x = black_box(i16x16::splat(0));
-        for _ in 0..STEPS {
-            // A new factor, so that no product is taken out of the loop.
-            x += i16x16::splat(1);
-            for (sum, weights) in sums.iter_mut().zip(weights) {
-                *sum += x.dot(weights);
+        let mut sums = [[i32x8::splat(0); 2]; 5];
+        for _ in 0..STEPS / RUN {
+            // Not known to be the same in every round, so that no product is taken out.
+            let (inputs, weights) = black_box((&inputs, &weights));
+            for (inputs, weights) in inputs.iter().zip(weights) {
+                for (sums, &word) in sums.iter_mut().zip(inputs) {
+                    let word: i16x16 = bytemuck::cast(i32x8::splat(word));
+                    for (sum, &weights) in sums.iter_mut().zip(weights) {
+                        *sum += word.dot(weights);
+                    }
+                }
             }
         }
         black_box(sums);

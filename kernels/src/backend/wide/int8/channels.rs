@@ -4,10 +4,10 @@
 //! eight channels. Windows are runs of widened rows, so there are no columns and
 //! no test for the border.
 
-use bytemuck::cast_slice;
+use bytemuck::{cast, cast_slice};
 use wide::i32x8;
 
-use super::finish::{PARAM_WORDS, Params, Store};
+use super::finish::{PARAM_WORDS, Params, Scaling, Store};
 use super::lanes::{self, Words};
 use super::layer::{Layer, Ring, Runs};
 use crate::backend::line::Line;
@@ -81,6 +81,19 @@ pub(super) fn run(
     }
 }
 
+/// Sets the sums of a tile to the biases.
+#[inline(always)]
+pub(super) fn start<const V: usize, const P: usize>(
+    params: [&Params; V],
+    acc: &mut [[i32x8; V]; P],
+) {
+    for acc in acc {
+        for v in 0..V {
+            acc[v] = params[v].start();
+        }
+    }
+}
+
 /// One row of outputs.
 struct Row<'a> {
     layer: &'a Layer<'a>,
@@ -143,7 +156,8 @@ impl Row<'_> {
         for pixel in (0..outputs).step_by(IMAGE_PIXELS) {
             // The last tile reaches back over pixels that are there already.
             let pixel = pixel.min(outputs - IMAGE_PIXELS);
-            let mut acc: [[i32x8; V]; IMAGE_PIXELS] = [params.map(Params::start); IMAGE_PIXELS];
+            let mut acc = [[i32x8::ZERO; V]; IMAGE_PIXELS];
+            start(params, &mut acc);
             for (row, weights) in rows.iter().zip(weights.as_chunks::<2>().0) {
                 // Factors 0 to 6 from this pixel on, at two bytes each.
                 let Some(cells) = row.get(2 * pixel..).and_then(<[u8]>::first_chunk::<14>) else {
@@ -178,7 +192,8 @@ impl Row<'_> {
         let layer = self.layer;
         let words = self.runs.words;
         let pitch = 2 * layer.columns.stride * layer.inputs;
-        let mut acc: [[i32x8; V]; P] = [params.map(Params::start); P];
+        let mut acc = [[i32x8::ZERO; V]; P];
+        start(params, &mut acc);
         for (weights, &start) in weights.chunks_exact(words).zip(self.starts) {
             let at = 2 * start as usize + pixel * pitch;
             let x: [&[[u8; 4]]; P] = core::array::from_fn(|p| {
@@ -207,18 +222,108 @@ impl Row<'_> {
         [first, pixel]: [usize; 2],
         y: &mut [i8],
     ) {
-        let layer = self.layer;
-        let channels = (layer.outputs - first).min(8 * V);
-        // By reference: an array of vectors that is iterated by value passes through memory.
-        for (p, acc) in acc.iter().enumerate() {
-            let cell = self.cell + (pixel + p) * layer.columns.every;
-            let at = cell * layer.outputs + first;
-            let out = &mut y[at..at + channels];
-            if V == 2 {
-                self.store.store2([params[0], params[V - 1]], [acc[0], acc[V - 1]], out);
-            } else {
-                self.store.store(params[0], acc[0], out);
+        let outputs = self.layer.outputs;
+        let place = Place {
+            first: (self.cell + pixel * self.layer.columns.every) * outputs + first,
+            pitch: self.layer.columns.every * outputs,
+            channels: (outputs - first).min(8 * V),
+        };
+        // The usual ends of a layer are compiled into the tile, so that sums stay in registers.
+        match self.store.scaling {
+            Scaling::Rectified if place.channels == 8 * V => {
+                place.put(self.store, Scaling::Rectified, params, acc, y);
             }
+            // A copy: sums that are lent out would live in memory all along.
+            how => place.put_any(self.store, how, params, &{ *acc }, y),
+        }
+    }
+}
+
+/// Where the codes of a tile go.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Of the first channel of the first pixel.
+    first: usize,
+    /// From one pixel to the next.
+    pitch: usize,
+    channels: usize,
+}
+
+impl Place {
+    /// Any scaling, and fewer channels than the tile has.
+    #[inline(never)]
+    fn put_any<const V: usize, const P: usize>(
+        self,
+        store: &Store<'_>,
+        how: Scaling,
+        params: [&Params; V],
+        acc: &[[i32x8; V]; P],
+        y: &mut [i8],
+    ) {
+        if self.channels == 8 * V {
+            return self.put(store, how, params, acc, y);
+        }
+        for (p, acc) in acc.iter().enumerate() {
+            let at = self.first + p * self.pitch;
+            let out = &mut y[at..at + self.channels];
+            if V == 2 {
+                store.store2([params[0], params[V - 1]], [acc[0], acc[V - 1]], out);
+            } else {
+                store.store(params[0], acc[0], out);
+            }
+        }
+    }
+
+    /// All channels of the tile.
+    #[inline(always)]
+    fn put<const V: usize, const P: usize>(
+        self,
+        store: &Store<'_>,
+        how: Scaling,
+        params: [&Params; V],
+        acc: &[[i32x8; V]; P],
+        y: &mut [i8],
+    ) {
+        // One by one: a loop that is not unrolled would keep the sums in memory.
+        macro_rules! each {
+            ($($p:literal)*) => { $(if $p < P { self.put_one::<V, P, $p>(store, how, params, acc, y); })* };
+        }
+        each!(0 1 2 3 4 5 6 7);
+        if store.has_table() {
+            for p in 0..P {
+                let at = self.first + p * self.pitch;
+                store.look_up(&mut y[at..at + 8 * V]);
+            }
+        }
+    }
+
+    /// Pixel `N` of the tile, or both it and the next one if the tile has eight channels.
+    #[inline(always)]
+    fn put_one<const V: usize, const P: usize, const N: usize>(
+        self,
+        store: &Store<'_>,
+        how: Scaling,
+        params: [&Params; V],
+        acc: &[[i32x8; V]; P],
+        y: &mut [i8],
+    ) {
+        if V == 1 && N % 2 == 1 {
+            return;
+        }
+        let at = self.first + N * self.pitch;
+        let params = [params[0], params[V - 1]];
+        if V == 2 {
+            let Some(out) = y.get_mut(at..).and_then(<[i8]>::first_chunk_mut) else { return };
+            *out = store.codes_as(how, params, [acc[N][0], acc[N][V - 1]]).to_array();
+            return;
+        }
+        let next = if N + 1 < P { N + 1 } else { N };
+        let codes = store.codes_as(how, params, [acc[N][0], acc[next][0]]);
+        let codes: [[i8; 8]; 2] = cast(codes);
+        for (q, codes) in codes.into_iter().enumerate().take(P - N) {
+            let out = y.get_mut(at + q * self.pitch..).and_then(<[i8]>::first_chunk_mut);
+            let Some(out) = out else { return };
+            *out = codes;
         }
     }
 }

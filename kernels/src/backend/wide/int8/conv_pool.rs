@@ -4,7 +4,7 @@
 use bytemuck::cast_slice;
 use wide::i32x8;
 
-use super::channels::blocks;
+use super::channels::{blocks, start};
 use super::finish::{PARAM_WORDS, Params, Store};
 use super::lanes::{self, Words};
 use super::layer::{Layer, Ring, Runs};
@@ -140,7 +140,8 @@ impl Row<'_> {
         let rows = [r0, r1, r2, r3].map(|start| self.x.get(2 * start as usize..).unwrap_or(&[]));
         let channels = (self.layer.outputs - first).min(8 * V);
         for (px, y) in y.chunks_exact_mut(self.layer.outputs).enumerate() {
-            let mut acc: [[i32x8; V]; 4] = [params.map(Params::start); 4];
+            let mut acc = [[i32x8::ZERO; V]; 4];
+            start(params, &mut acc);
             for (r, row) in rows.iter().enumerate() {
                 // Factors 0 to 4 from column 2 · px on, at two bytes each.
                 let Some(cells) = row.get(4 * px..).and_then(<[u8]>::first_chunk::<10>) else {
@@ -182,7 +183,8 @@ impl Row<'_> {
         let channels = (self.layer.outputs - first).min(8 * V);
         let (above, below) = self.starts.split_at(self.runs.count);
         for (px, y) in y.chunks_exact_mut(self.layer.outputs).enumerate() {
-            let mut acc: [[i32x8; V]; 4] = [params.map(Params::start); 4];
+            let mut acc = [[i32x8::ZERO; V]; 4];
+            start(params, &mut acc);
             let starts = above.iter().zip(below);
             for (weights, (&above, &below)) in weights.chunks_exact(words).zip(starts) {
                 let x: [&[[u8; 4]]; 4] = core::array::from_fn(|p| {

@@ -9,7 +9,7 @@
 //! the others both roundings are one: `⌊(a · m + 2^30 + 2^(30+n)) / 2^(31+n)⌋`.
 
 use bytemuck::cast;
-use wide::{i8x16, i16x8, i16x16, i32x8, u32x8};
+use wide::{i8x16, i16x16, i32x8, u32x8};
 
 use crate::epilogue::Requantize;
 use crate::quant::lookup;
@@ -191,11 +191,11 @@ const SIGNS: u64 = 0x8080_8080_8080_8080;
 pub(super) struct Store<'a> {
     zero_point: i32x8,
     /// Added after the sums are narrowed instead, where that is the same.
-    late: i16x8,
+    late: i16x16,
     min: i8x16,
     max: i8x16,
     table: Option<&'a lookup::Table>,
-    scaling: Scaling,
+    pub(super) scaling: Scaling,
 }
 
 impl<'a> Store<'a> {
@@ -209,7 +209,7 @@ impl<'a> Store<'a> {
         };
         Self {
             zero_point: i32x8::splat(how.zero_point),
-            late: i16x8::splat(if scaling == Scaling::Rectified {
+            late: i16x16::splat(if scaling == Scaling::Rectified {
                 how.zero_point as i16
             } else {
                 0
@@ -221,33 +221,59 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Eight codes, before the clamp, as i16.
+    /// Eight scaled sums, before they are narrowed.
     #[inline(always)]
-    fn scaled(&self, params: &Params, acc: i32x8) -> i16x8 {
-        if self.scaling == Scaling::Rectified {
-            let codes = i16x8::from_i32x8_saturate(params.scale(acc, Scaling::Rectified));
-            return codes.saturating_add(self.late);
-        }
+    fn scaled(&self, how: Scaling, params: &Params, acc: i32x8) -> i32x8 {
+        let scaled = params.scale(acc, how);
         // A scaled sum near the ends of i32 wraps when the zero point is added, as in
         // the portable kernel.
-        i16x8::from_i32x8_saturate(params.scale(acc, self.scaling) + self.zero_point)
-    }
-
-    #[inline(always)]
-    fn clamped(&self, low: i16x8, high: i16x8) -> i8x16 {
-        let pair: i16x16 = cast([low, high]);
-        i8x16::from_i16x16_saturate(pair).max(self.min).min(self.max)
+        if how == Scaling::Rectified { scaled } else { scaled + self.zero_point }
     }
 
     /// Sixteen sums to codes before the table.
     #[inline(always)]
     fn codes(&self, params: [&Params; 2], acc: [i32x8; 2]) -> i8x16 {
-        self.clamped(self.scaled(params[0], acc[0]), self.scaled(params[1], acc[1]))
+        self.codes_as(self.scaling, params, acc)
+    }
+
+    /// The same with a scaling that the caller has looked up.
+    #[inline(always)]
+    pub(super) fn codes_as(&self, how: Scaling, params: [&Params; 2], acc: [i32x8; 2]) -> i8x16 {
+        let scaled = [self.scaled(how, params[0], acc[0]), self.scaled(how, params[1], acc[1])];
+        self.narrowed(scaled).max(self.min).min(self.max)
+    }
+
+    #[cfg(all(target_arch = "x86_64", target_feature = "avx2"))]
+    #[inline(always)]
+    fn narrowed(&self, [a, b]: [i32x8; 2]) -> i8x16 {
+        use safe_arch::{
+            m128i, m256i, pack_i16_to_i8_m256i, pack_i32_to_i16_m256i, shuffle_av_i32_all_m256i,
+        };
+        // a0…a3 b0…b3 in the low half, a4…a7 b4…b7 in the high one.
+        let codes: i16x16 = cast(pack_i32_to_i16_m256i(cast(a), cast(b)));
+        let codes: m256i = cast(codes.saturating_add(self.late));
+        let order: m256i = cast([0u32, 4, 1, 5, 0, 4, 1, 5]);
+        let codes = shuffle_av_i32_all_m256i(pack_i16_to_i8_m256i(codes, codes), order);
+        let [codes, _]: [m128i; 2] = cast(codes);
+        cast(codes)
+    }
+
+    #[cfg(not(all(target_arch = "x86_64", target_feature = "avx2")))]
+    #[inline(always)]
+    fn narrowed(&self, sums: [i32x8; 2]) -> i8x16 {
+        let codes: i16x16 = cast(sums.map(wide::i16x8::from_i32x8_saturate));
+        i8x16::from_i16x16_saturate(codes.saturating_add(self.late))
+    }
+
+    /// Whether codes go through a table.
+    #[inline(always)]
+    pub(super) const fn has_table(&self) -> bool {
+        self.table.is_some()
     }
 
     /// Codes through the table, if there is one.
     #[inline(always)]
-    fn look_up(&self, out: &mut [i8]) {
+    pub(super) fn look_up(&self, out: &mut [i8]) {
         if let Some(table) = self.table {
             for code in out {
                 *code = table[usize::from((*code as u8) ^ 0x80)];
@@ -255,11 +281,17 @@ impl<'a> Store<'a> {
         }
     }
 
+    /// Eight sums to codes before the table, twice.
+    #[inline(always)]
+    fn single(&self, params: &Params, acc: i32x8) -> i8x16 {
+        let scaled = self.scaled(self.scaling, params, acc);
+        self.narrowed([scaled; 2]).max(self.min).min(self.max)
+    }
+
     /// Eight sums, biases not included, to codes before the table.
     #[inline(always)]
     pub(super) fn eight(&self, params: &Params, sums: i32x8) -> [i8; 8] {
-        let codes = self.scaled(params, sums + params.start());
-        let [codes, _]: [[i8; 8]; 2] = cast(self.clamped(codes, codes));
+        let [codes, _]: [[i8; 8]; 2] = cast(self.single(params, sums + params.start()));
         codes
     }
 
@@ -307,8 +339,7 @@ impl<'a> Store<'a> {
     /// Up to eight codes, as many as `out` has room for.
     #[inline(always)]
     pub(super) fn store(&self, params: &Params, acc: i32x8, out: &mut [i8]) {
-        let codes = self.scaled(params, acc);
-        let [codes, _]: [u64; 2] = cast(self.clamped(codes, codes));
+        let [codes, _]: [u64; 2] = cast(self.single(params, acc));
         if let Some(out) = out.first_chunk_mut::<8>() {
             *out = cast(codes);
         } else {

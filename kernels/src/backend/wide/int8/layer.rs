@@ -179,6 +179,12 @@ pub(super) struct Ring<'a> {
     next: usize,
     /// A multiple of `rows`, at most that below the rows that are there.
     base: usize,
+    /// Elements of an input row that no window reads, before the others.
+    skip: usize,
+    /// Elements of padding before a row.
+    before: usize,
+    /// Elements of an input row that windows read.
+    inside: usize,
 }
 
 impl<'a> Ring<'a> {
@@ -194,8 +200,22 @@ impl<'a> Ring<'a> {
 
     /// For `count` rows of outputs at a time.
     pub(super) fn of(data: &'a mut [i16], layer: &Layer<'_>, count: usize) -> Self {
-        let row = Self::row(&layer.columns, layer.inputs);
-        Self { data, row, rows: layer.rows.span(count - 1), next: 0, base: 0 }
+        let (columns, inputs) = (&layer.columns, layer.inputs);
+        let cells = columns.span(columns.outputs - 1);
+        let skip = columns.start.max(0).unsigned_abs().min(columns.input);
+        let before = columns.start.min(0).unsigned_abs().min(cells);
+        // The padding at both ends of a row stays; rows are written between.
+        data.fill(i16::from(layer.zero_point));
+        Self {
+            data,
+            row: Self::row(columns, inputs),
+            rows: layer.rows.span(count - 1),
+            next: 0,
+            base: 0,
+            skip: skip * inputs,
+            before: before * inputs,
+            inside: (columns.input - skip).min(cells - before) * inputs,
+        }
     }
 
     /// Forgets the rows: another image follows.
@@ -226,32 +246,18 @@ impl<'a> Ring<'a> {
         while self.base + self.rows <= begin {
             self.base += self.rows;
         }
+        let len = layer.columns.input * layer.inputs;
         for v in self.next.max(begin)..begin + self.rows {
-            let at = self.at(v);
-            let Some(row) = self.data.get_mut(at..at + self.row) else { return };
-            widen_row(layer, image, layer.rows.start + v as isize, row);
+            let at = self.at(v) + self.before;
+            let Some(row) = self.data.get_mut(at..at + self.inside) else { return };
+            match usize::try_from(layer.rows.start + v as isize) {
+                Ok(iy) if iy < layer.rows.input => {
+                    let first = iy * len + self.skip;
+                    lanes::widen(&image[first..first + self.inside], row);
+                }
+                _ => row.fill(i16::from(layer.zero_point)),
+            }
         }
         self.next = begin + self.rows;
     }
-}
-
-/// Input row `iy` as a row of windows sees it; a row outside is padding.
-pub(super) fn widen_row(layer: &Layer<'_>, image: &[i8], iy: isize, row: &mut [i16]) {
-    let zero = i16::from(layer.zero_point);
-    let (columns, inputs) = (&layer.columns, layer.inputs);
-    let Some(iy) = usize::try_from(iy).ok().filter(|&iy| iy < layer.rows.input) else {
-        row.fill(zero);
-        return;
-    };
-    let len = columns.input * inputs;
-    let source = &image[iy * len..(iy + 1) * len];
-    let cells = columns.span(columns.outputs - 1);
-    let skip = columns.start.max(0).unsigned_abs().min(columns.input);
-    let before = columns.start.min(0).unsigned_abs().min(cells);
-    let inside = (columns.input - skip).min(cells - before);
-    let (head, rest) = row.split_at_mut(before * inputs);
-    let (body, tail) = rest.split_at_mut(inside * inputs);
-    head.fill(zero);
-    lanes::widen(&source[skip * inputs..(skip + inside) * inputs], body);
-    tail.fill(zero);
 }
