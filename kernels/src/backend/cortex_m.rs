@@ -38,6 +38,7 @@ mod slide;
 mod stream;
 mod tile;
 mod transposed_conv2d;
+mod twos;
 mod window;
 mod winograd;
 

@@ -21,22 +21,30 @@ macro_rules! cpu {
     };
 }
 
-/// Two ways from a doubled sum to a code, with mantissa, offset and right shift in r8, r9 and r10:
-/// `microconv_code`, and `microconv_relu` where the lowest code is the zero point.
+/// Two ways from a doubled sum to a code, with mantissa, offset and right shift in three registers,
+/// r8, r9 and r10 unless named: `microconv_code`, and `microconv_relu` where the lowest code is
+/// the zero point.
 macro_rules! requantize_macros {
     () => {
-        ".macro microconv_code x
-        smmulr \\x, \\x, r8
-        add \\x, \\x, \\x, asr #31
-        asrs \\x, \\x, r10
-        adc \\x, \\x, r9
-        ssat \\x, #8, \\x
-        .endm
-        .macro microconv_relu x
-        smmlar \\x, \\x, r8, r9
-        asr \\x, \\x, r10
-        ssat \\x, #8, \\x
-        .endm"
+        requantize_macros!("r8", "r9", "r10")
+    };
+    ($mantissa:literal, $offset:literal, $shift:literal) => {
+        concat!(
+            ".macro microconv_code x\n",
+            "smmulr \\x, \\x, ",
+            $mantissa,
+            "\nadd \\x, \\x, \\x, asr #31\nasrs \\x, \\x, ",
+            $shift,
+            "\nadc \\x, \\x, ",
+            $offset,
+            "\nssat \\x, #8, \\x\n.endm\n.macro microconv_relu x\nsmmlar \\x, \\x, ",
+            $mantissa,
+            ", ",
+            $offset,
+            "\nasr \\x, \\x, ",
+            $shift,
+            "\nssat \\x, #8, \\x\n.endm"
+        )
     };
 }
 
@@ -63,6 +71,7 @@ mod sevens_asm;
 mod slide_asm;
 mod tables_asm;
 mod tile_asm;
+mod twos_asm;
 mod weave_asm;
 mod winograd_asm;
 
@@ -83,5 +92,6 @@ pub(super) use sevens_asm::{lay, sevens};
 pub(super) use slide_asm::slide;
 pub(super) use tables_asm::{add_tables, add_tables_in_place};
 pub(super) use tile_asm::{depthwise_tile, few, tile};
+pub(super) use twos_asm::twos;
 pub(super) use weave_asm::weave;
 pub(super) use winograd_asm::{products, two_tiles};

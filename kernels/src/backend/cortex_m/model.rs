@@ -11,6 +11,7 @@ mod quads;
 mod sevens;
 mod slide;
 mod tables;
+mod twos;
 mod winograd;
 
 pub(super) use cells::{max_cells, mean_cells, sum_cells};
@@ -23,6 +24,7 @@ pub(super) use quads::{quads, weave};
 pub(super) use sevens::{lay, sevens};
 pub(super) use slide::slide;
 pub(super) use tables::{add_tables, add_tables_in_place};
+pub(super) use twos::twos;
 pub(super) use winograd::{products, two_tiles};
 
 use super::elementwise::AddHalves;

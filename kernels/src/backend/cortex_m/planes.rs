@@ -2,6 +2,7 @@
 //! into order a block of channels at a time, and whole rows of tiles run in one call.
 
 pub(super) mod layout;
+pub(super) mod twos;
 mod widened;
 
 use layout::{padding, pair, sums};
@@ -225,13 +226,7 @@ impl Planes<'_> {
         whole: bool,
     ) {
         let plan = self.plan;
-        let zero = i32::from(input.zero_point);
-        let sum = (2 * zero) & 0xffff | (2 * zero) << 16;
-        let (cells, _) = planes.as_chunks_mut::<SLOTS>();
-        // Word by word: a copy of four words would be a call.
-        for [a, b, c, d] in cells {
-            (*a, *b, *c, *d) = (0, sum, 0, 0);
-        }
+        layout::blank(planes, input.zero_point);
         let blank = padding(blank, input.zero_point);
         let Some(runs) = plan.runs(phase) else { return };
         let pitch = plan.pitch() * 4;

@@ -8,7 +8,7 @@ use crate::backend::cortex_m::epilogue::Finish;
 use crate::backend::cortex_m::expand::Weights;
 use crate::backend::cortex_m::linear::Input;
 use crate::backend::cortex_m::plan::{Form, Phase, Plan};
-use crate::backend::cortex_m::planes::Planes;
+use crate::backend::cortex_m::planes::{Planes, twos::serves};
 use crate::backend::cortex_m::{images, lanes, quads, sevens, winograd};
 use crate::backend::line::Line;
 use crate::pack::{Geometry, Packed, SEVENS, WINOGRAD};
@@ -73,6 +73,11 @@ macro_rules! forms {
             // What is left over is not to be filled.
             let Some(scratch) = scratch.get_mut(..plan.bytes(true)) else { return };
             let whole = layer.geometry.input().c.is_multiple_of(4);
+            if let (Form::Twice, [phase]) = (form, phases)
+                && serves(&plan, phase, layer.geometry.output().c)
+            {
+                return twos(layer, &plan, phases, x, y, scratch, whole);
+            }
             match form {
                 $(Form::$form => $name(layer, &plan, phases, x, y, scratch, whole),)*
             }
@@ -89,17 +94,31 @@ macro_rules! forms {
                 scratch: &mut [u8],
                 whole: bool,
             ) {
-                all(layer, Form::$form, plan, phases, x, y, scratch, whole);
+                all::<false>(layer, Form::$form, plan, phases, x, y, scratch, whole);
             }
         )*
     };
 }
 forms! { Rows rows Twice twice Segments segments Columns columns Patch patch Double double }
 
-/// `whole`: whether channels come in fours.
+/// [`Form::Twice`] where [`serves`] says so.
+#[inline(never)]
+fn twos(
+    layer: &Packed<'_>,
+    plan: &Plan,
+    phases: &[Phase],
+    x: View<'_, i8>,
+    y: ViewMut<'_, i8>,
+    scratch: &mut [u8],
+    whole: bool,
+) {
+    all::<true>(layer, Form::Twice, plan, phases, x, y, scratch, whole);
+}
+
+/// `whole`: whether channels come in fours; `TWOS`: whether [`Planes::twos`] runs the form.
 #[expect(clippy::too_many_arguments, reason = "what the compiler may know, one by one")]
 #[inline(always)]
-fn all(
+fn all<const TWOS: bool>(
     layer: &Packed<'_>,
     form: Form,
     plan: &Plan,
@@ -127,7 +146,11 @@ fn all(
     };
     for (image, out) in images(x, &mut y, [input, output]) {
         let input = Input { image, channels: input.c, zero_point: layer.zero_point };
-        planes.packed(form, whole, layer.words, &input, out, scratch);
+        if TWOS {
+            planes.twos(layer.words, &input, out, scratch, whole);
+        } else {
+            planes.packed(form, whole, layer.words, &input, out, scratch);
+        }
     }
 }
 

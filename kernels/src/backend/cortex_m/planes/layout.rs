@@ -87,6 +87,17 @@ pub(in crate::backend::cortex_m) fn pair(low: i8, high: i8) -> i32 {
     i32::from(low) & 0xffff | i32::from(high) << 16
 }
 
+/// Cells of padding: sums and differences of four rows of it.
+pub(super) fn blank(planes: &mut [i32], code: i8) {
+    let sum = 2 * i32::from(code);
+    let sum = sum & 0xffff | sum << 16;
+    let (cells, _) = planes.as_chunks_mut::<SLOTS>();
+    // Word by word: a copy of four words would be a call.
+    for [a, b, c, d] in cells {
+        (*a, *b, *c, *d) = (0, sum, 0, 0);
+    }
+}
+
 /// A row of padding.
 pub(super) fn padding(words: &mut [i32], code: i8) -> &[i8] {
     fill_words(words, i32::from_ne_bytes([code as u8; 4]));
