@@ -26,7 +26,7 @@ pub(crate) use simple::code_table;
 pub use target::Target;
 
 use crate::graph::{Graph, GraphError};
-use crate::optimize::{PassReport, Passes, optimize};
+use crate::optimize::{PassReport, Passes, concat, optimize};
 use crate::plan::Plan;
 
 /// How to export.
@@ -107,7 +107,16 @@ fn lowered(graph: &Graph, options: Options) -> Result<program::Program, GraphErr
     graph.validate()?;
     let graph = &optimize(graph, options.passes);
     graph.validate()?;
-    apart::lower(graph, options)
+    let program = apart::lower(graph, options)?;
+    if !options.passes.has(&concat::PASS) || concat::parts(graph).is_empty() {
+        return Ok(program);
+    }
+    // A tensor that is written in parts is in memory from its first part on.
+    let copying = Options { passes: options.passes.without(&concat::PASS), ..options };
+    let copies = apart::lower(graph, copying)?;
+    let arena = |program, options| writer::write(program, options, &[]).plan.bytes;
+    let smaller = arena(&copies, copying) < arena(&program, options);
+    Ok(if smaller { copies } else { program })
 }
 
 fn checked(exported: Exported) -> Result<Exported, GraphError> {

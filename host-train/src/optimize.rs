@@ -8,6 +8,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod bands;
+pub(crate) mod concat;
 mod constant_channels;
 pub(crate) mod evaluate;
 pub(crate) mod in_place;
@@ -37,7 +38,7 @@ pub struct Pass {
 }
 
 /// All passes, in the order in which they run.
-pub const PASSES: [Pass; 12] = [
+pub const PASSES: [Pass; 13] = [
     reshapes::PASS,
     padding::PASS,
     requantize::PASS,
@@ -48,6 +49,7 @@ pub const PASSES: [Pass; 12] = [
     upsample::PASS,
     unpool::PASS,
     in_place::PASS,
+    concat::PASS,
     bands::PASS,
     residual::PASS,
 ];
@@ -84,6 +86,11 @@ impl Passes {
     #[must_use]
     pub fn has(self, pass: &Pass) -> bool {
         PASSES.iter().position(|one| one.name == pass.name).is_some_and(|i| self.0 >> i & 1 == 1)
+    }
+
+    /// These without `pass`.
+    pub(crate) fn without(self, pass: &Pass) -> Self {
+        Self(self.0 & !Self::named(&[pass.name]).0)
     }
 
     /// These with `bands` wherever it saves memory, or without it.

@@ -43,7 +43,7 @@ struct Lives {
 
 pub(super) fn arena(storage: Storage) -> Option<usize> {
     match storage {
-        Storage::Arena(buffer) => Some(buffer),
+        Storage::Arena(buffer, _) => Some(buffer),
         Storage::Constant(_) => None,
     }
 }
@@ -111,7 +111,7 @@ impl Layout {
 
     pub(super) fn tensor(&self, storage: Storage) -> usize {
         match storage {
-            Storage::Arena(buffer) => self.plan.offsets[self.lives.buffers[buffer]],
+            Storage::Arena(buffer, at) => self.plan.offsets[self.lives.buffers[buffer]] + at,
             Storage::Constant(at) => at as usize,
         }
     }
@@ -142,7 +142,7 @@ impl Lives {
                 0 => tensor.bytes(),
                 rows => tensor.bytes() / tensor.shape[1] * rows,
             };
-            life.bytes = life.bytes.max(bytes);
+            life.bytes = life.bytes.max(tensor.storage.offset() + bytes);
             (life.first, life.last) = (life.first.min(first), life.last.max(last));
         };
         program.inputs.iter().for_each(|&id| touch(id, [0, 0], 0));
@@ -190,11 +190,16 @@ impl Lives {
         }
         let Some(needs) = unit.needs else { return };
         let place = |id: usize| arena(program.tensors[id].storage).map(|b| self.buffers[b]);
-        let Some(written) = place(program.layers[last].outputs[0]) else { return };
+        let whole = |id: usize, place: usize| {
+            let tensor = &program.tensors[id];
+            tensor.storage.offset() == 0 && tensor.bytes() == self.all[place].bytes
+        };
+        let output = program.layers[last].outputs[0];
+        let Some(written) = place(output).filter(|&place| whole(output, place)) else { return };
         let others = program.layers[first + 1..=last].iter().flat_map(|layer| &layer.inputs);
         let others: Vec<usize> = others.filter_map(|&id| place(id)).collect();
         for (&input, &clearance) in program.layers[first].inputs.iter().zip(&needs.clearance) {
-            let Some(read) = place(input) else { continue };
+            let Some(read) = place(input).filter(|&place| whole(input, place)) else { continue };
             // The clearance is that of the first layer's rows.
             if others.contains(&read) {
                 continue;
@@ -225,7 +230,13 @@ fn merge_in_place(program: &Program, units: &[Unit], lives: &mut [Option<Buffer>
             let (a, b) = (lives[from].as_ref()?, lives[to].as_ref()?);
             let read = program.layers[first..=last].iter().flat_map(|layer| &layer.inputs);
             let once = read.filter(|&&id| storage(id) == Some(from)).count() == 1;
-            let passes_on = a.last == last + 1 && b.first == first + 1 && a.bytes == b.bytes;
+            let passes_on = a.last == last + 1 && b.first == first + 1;
+            // Neither is a part of something else.
+            let whole = |id: usize, life: &Buffer| {
+                let tensor = &program.tensors[id];
+                tensor.storage.offset() == 0 && tensor.bytes() == life.bytes
+            };
+            let passes_on = passes_on && whole(layer.inputs[i], a) && whole(layer.outputs[0], b);
             (once && from != to && passes_on).then_some(from)
         };
         let allowed = (usize::from(last > first)..2).filter(|&i| layer.in_place[i]);
@@ -255,15 +266,15 @@ impl Layers for Cuts<'_> {
 
     fn feeds_next(&self, layer: usize) -> bool {
         let [output] = self.program.layers[layer].outputs[..] else { return false };
-        let storage = self.program.tensors[output].storage;
-        let shares = |id: usize| self.program.tensors[id].storage == storage;
+        let buffer = |id: usize| arena(self.program.tensors[id].storage);
+        let shares = |id: usize| buffer(id) == buffer(output);
         let readers = self.program.layers.iter().enumerate().flat_map(|(index, layer)| {
             layer.inputs.iter().filter(|&&id| shares(id)).map(move |&id| (index, id))
         });
         let next = layer + 1;
         let map = self.program.tensors[output].shape.len() == 4;
         let out = self.program.outputs.iter().any(|&id| shares(id));
-        // Another tensor in the same memory is a reshape of this one.
+        // Another tensor in the same memory is a reshape of this one, or they are parts of one.
         let only = readers.eq([(next, output)]);
         map && only && !out && self.program.layers[next].inputs.first() == Some(&output)
     }

@@ -10,6 +10,7 @@ use super::fuse::Neighbour;
 use super::program::{Program, ProgramLayer, ProgramTensor, Storage};
 use super::quantized::same;
 use crate::graph::{self, Activation, Data, Graph, GraphError, Node, Op, Tensor, TensorId};
+use crate::optimize::concat::{self, Parts};
 
 /// The state of a lowering.
 pub(super) struct Lowering<'g> {
@@ -20,6 +21,8 @@ pub(super) struct Lowering<'g> {
     pub(super) program: Program,
     ids: HashMap<TensorId, usize>,
     buffers: usize,
+    /// Tensors that lie inside of others.
+    pub(super) parts: Parts,
 }
 
 /// A node and what goes into the same layer.
@@ -71,7 +74,9 @@ pub(super) fn lower(
     apart: &[usize],
 ) -> Result<Program, GraphError> {
     let (program, ids) = (Program::default(), HashMap::new());
-    let mut lowering = Lowering { graph, options, apart, program, ids, buffers: 0 };
+    let wanted = options.passes.has(&concat::PASS);
+    let parts = if wanted { concat::parts(graph) } else { Parts::new() };
+    let mut lowering = Lowering { graph, options, apart, program, ids, buffers: 0, parts };
     lowering.program.name.clone_from(&graph.name);
     for &id in &graph.inputs {
         let index = lowering.tensor(id).map_err(|why| GraphError::new("", why))?;
@@ -128,8 +133,15 @@ impl<'g> Lowering<'g> {
                 ));
             }
             None => {
+                if let Some(&(whole, at)) = self.parts.get(&id) {
+                    let whole = self.tensor(whole)?;
+                    let Storage::Arena(buffer, offset) = self.program.tensors[whole].storage else {
+                        return Err("a part of a constant".into());
+                    };
+                    return self.define(id, Storage::Arena(buffer, offset + at));
+                }
                 self.buffers += 1;
-                Storage::Arena(self.buffers - 1)
+                Storage::Arena(self.buffers - 1, 0)
             }
         };
         self.define(id, storage)
@@ -255,6 +267,9 @@ impl<'g> Lowering<'g> {
             Op::Table(table) => self.table(node, table),
             Op::Softmax { beta } => self.softmax(node, *beta),
             Op::Prelu | Op::Add { .. } | Op::Sub { .. } | Op::Mul { .. } => self.binary(node),
+            Op::Concat { .. } if concat::is_in_place(self.graph, node, &self.parts) => {
+                self.tensor(node.outputs[0]).map(|_| ())
+            }
             Op::Concat { .. }
             | Op::Pad { .. }
             | Op::Slice { .. }

@@ -9,10 +9,20 @@ use microconv::model::format::{ALIGNMENT, Header};
 /// Where the bytes of a tensor are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Storage {
-    /// In the arena: index of a buffer that tensors may share.
-    Arena(usize),
+    /// In the arena: index of a buffer that tensors may share, and the first byte in it.
+    Arena(usize, usize),
     /// In the blob, at this offset.
     Constant(u32),
+}
+
+impl Storage {
+    /// First byte in its buffer.
+    pub(super) fn offset(self) -> usize {
+        match self {
+            Self::Arena(_, at) => at,
+            Self::Constant(_) => 0,
+        }
+    }
 }
 
 /// A tensor record to be.

@@ -127,9 +127,9 @@ impl Reader<'_, '_> {
         }
         // Written under another name: a reshape, which has no layer.
         let same = |live: &&Live| live.info.at == info.at && live.info.bytes() == info.bytes();
-        let live = self.memory.iter().rev().find(same).ok_or_else(|| {
-            format!("tensor {blob} is read where no layer has written it as a whole")
-        })?;
+        let Some(live) = self.memory.iter().rev().find(same) else {
+            return self.joined(blob, &info);
+        };
         let source = live.id;
         let id = self.add(blob);
         let name = self.graph[id].name.clone();
@@ -137,6 +137,44 @@ impl Reader<'_, '_> {
         self.push(name, op, vec![source], vec![id])?;
         self.memory.push(Live { blob, info, id });
         Ok(id)
+    }
+
+    /// Tensor `blob`, whose parts layers have written: a concatenation, which has no layer.
+    fn joined(&mut self, blob: usize, info: &TensorInfo) -> Result<TensorId, String> {
+        let missing = || format!("tensor {blob} is read where no layer has written it as a whole");
+        let axis = info.shape().iter().position(|&extent| extent != 1).ok_or_else(missing)?;
+        let inner: usize = info.shape()[axis + 1..].iter().product();
+        let (mut at, end) = (info.at, info.at + info.bytes());
+        let mut inputs = Vec::new();
+        while at < end {
+            let next = |live: &&Live| live.info.at == at && at + live.info.bytes() <= end;
+            let part = self.memory.iter().rev().find(next).ok_or_else(missing)?;
+            let (id, count) = (part.id, part.info.count());
+            at += part.info.bytes();
+            let mut shape = info.shape().to_vec();
+            shape[axis] = count / inner;
+            if part.info.dtype != info.dtype || count % inner != 0 {
+                return Err(missing());
+            }
+            inputs.push(self.reshaped(id, shape)?);
+        }
+        let id = self.add(blob);
+        let name = self.graph[id].name.clone();
+        self.push(name, Op::Concat { axis }, inputs, vec![id])?;
+        self.memory.push(Live { blob, info: *info, id });
+        Ok(id)
+    }
+
+    /// `id` in this shape.
+    fn reshaped(&mut self, id: TensorId, shape: Vec<usize>) -> Result<TensorId, String> {
+        if self.graph[id].shape == shape {
+            return Ok(id);
+        }
+        let tensor = Tensor { shape: shape.clone(), ..self.graph[id].clone() };
+        let name = tensor.name.clone();
+        let view = self.graph.add_tensor(tensor);
+        self.push(name, Op::Reshape { shape }, vec![id], vec![view])?;
+        Ok(view)
     }
 
     /// A new value of tensor `blob`, which ends all that overlap it.

@@ -298,6 +298,53 @@ fn sums_follow_convolutions_in_the_place_of_the_other_operand() {
 }
 
 #[test]
+fn layers_write_into_a_concatenated_tensor() {
+    let net = |net: &mut Net| {
+        // Rows of sixteen bytes.
+        let shape = [1, net.between(4, 9), 4, 3];
+        let x = net.input(&shape);
+        let mut parts = Vec::new();
+        for _ in 0..net.between(2, 4) {
+            let op = Op::Conv2d {
+                strides: [1, 1],
+                dilation: [1, 1],
+                padding: Padding::Valid,
+                groups: 1,
+                activation: net.clamp(),
+            };
+            let kernel = net.between(1, 4);
+            let part = net.layer(op, x, &[4, kernel, 1, 3], false);
+            let first = *parts.first().unwrap_or(&part);
+            net.graph[part].quantization = net.graph[first].quantization.clone();
+            parts.push(part);
+        }
+        // A part that cannot be written there, now and then: the rest is copied with it.
+        if net.values.once_in(5) {
+            parts.push(parts[0]);
+        }
+        let mut y = net.same(Op::Concat { axis: 1 }, &parts);
+        // A concatenation in a concatenation, of another shape.
+        if net.values.once_in(2) {
+            let rows = net.graph[y].len() / 16;
+            y = net.same(Op::Reshape { shape: vec![1, 1, rows, 16] }, &[y]);
+            let other = net.unary(parts[0]);
+            net.graph[other].quantization = net.graph[y].quantization.clone();
+            let rows = net.graph[other].len() / 16;
+            let other = net.same(Op::Reshape { shape: vec![1, 1, rows, 16] }, &[other]);
+            y = net.same(Op::Concat { axis: 2 }, &[other, y]);
+        }
+        // A part may be read by itself as well.
+        if net.values.once_in(3) {
+            let one = net.unary(parts[1]);
+            net.graph.outputs.push(one);
+        }
+        net.unary(y)
+    };
+    let better = better_in("concat", net, |after, before| after.layers < before.layers);
+    assert!(better > CASES / 3, "only {better} of {CASES} graphs copy less");
+}
+
+#[test]
 fn passes_have_names_of_their_own() {
     let mut names: Vec<&str> = PASSES.iter().map(|pass| pass.name).collect();
     names.sort_unstable();
