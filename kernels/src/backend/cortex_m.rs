@@ -215,7 +215,7 @@ impl Kernels<i8> for CortexM {
         scratch: &mut [u8],
         variant: u32,
     ) {
-        fused_upsample::by_phases(op, x, y, scratch, variant);
+        fused_upsample::own(op, x, y, scratch, variant);
     }
     fn binary(op: &ops::Binary<i8>, a: &[i8], b: &[i8], y: &mut [i8]) {
         elementwise::binary(op, a, b, y);

@@ -47,7 +47,7 @@ pub(crate) const fn route(owner: Owner, model: &Model<'_>, layer: &Layer) -> Rou
         Op::UpsampleConv2d(g, linear) => {
             let ending = ending(model, linear);
             if cortex_m::owns_upsample_conv2d(g, &ending, scratch) {
-                return Route::Own(cortex_m::upsample_conv2d_variant(g, &ending));
+                return Route::Own(cortex_m::upsample_conv2d_variant(g, &ending, scratch));
             }
         }
         _ => {}

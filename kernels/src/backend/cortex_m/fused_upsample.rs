@@ -1,7 +1,7 @@
-//! Nearest × 2 and a 3 × 3 convolution in one, over four channels: each of the four phases
-//! is a 2 × 2 convolution of the small map, whose eight words of summed weights stay in
-//! registers. A column of cells ends one output and begins the next. Other shapes go band
-//! by band.
+//! Nearest × 2 and a 3 × 3 convolution in one: each of the four phases is a 2 × 2 convolution of
+//! the small map. Few output channels run on [`tiles`]; over four channels the eight words of summed
+//! weights of a phase stay in registers, and a column of cells ends one output and begins the
+//! next. Other shapes go band by band.
 
 use super::CortexM;
 use super::insn;
@@ -10,6 +10,8 @@ use crate::epilogue::{Ending, Requantize};
 use crate::ops::fused::upsample_conv2d::{self, UpsampleConv2d, UpsampleConv2dGeometry};
 use crate::quant::lookup;
 use crate::view::{View, ViewMut};
+
+mod tiles;
 
 /// Channels of the small map.
 const CHANNELS: usize = 4;
@@ -51,15 +53,22 @@ static IDENTITY: lookup::Table = {
     table
 };
 
-/// Whether the shape is that of the loop.
-const fn serves(g: &UpsampleConv2dGeometry) -> bool {
+/// The variant of [`tiles`].
+const TILES: u32 = 4;
+
+/// Whether the layer has four phases of 2 × 2 cells.
+const fn takes(g: &UpsampleConv2dGeometry) -> bool {
     let window = &g.convolution.window;
     g.has_phases()
         && g.factor[0] == 2
         && g.factor[1] == 2
         && window.rows.kernel == 3
         && window.columns.kernel == 3
-        && g.small.c == CHANNELS
+}
+
+/// Whether the shape is that of the loop over four channels.
+const fn serves(g: &UpsampleConv2dGeometry) -> bool {
+    takes(g) && g.small.c == CHANNELS
 }
 
 /// Columns before the map, and all columns of cells that a row of outputs reads.
@@ -72,20 +81,21 @@ const fn columns(g: &UpsampleConv2dGeometry) -> (usize, usize) {
 
 /// Bytes of scratch: weights and two rows, or those of the bands.
 pub(super) fn scratch(g: &UpsampleConv2dGeometry) -> usize {
-    if !serves(g) {
+    if !serves(g) && !tiles::serves(g) {
         return upsample_conv2d::band_scratch_bytes::<i8, CortexM>(g);
     }
-    own_scratch(g).max(upsample_conv2d::scratch_bytes::<i8>(g))
+    let own = if tiles::serves(g) { tiles::scratch(g) } else { own_scratch(g) };
+    own.max(upsample_conv2d::scratch_bytes::<i8>(g))
 }
 
 const fn own_scratch(g: &UpsampleConv2dGeometry) -> usize {
     g.output().c * 4 * PHASE_WORDS * 4 + columns(g).1 * 8
 }
 
-/// Whether [`by_phases`] computes a layer with this end in so much scratch.
+/// Whether [`own`] computes a layer with this end in so much scratch.
 pub(crate) const fn owns(g: &UpsampleConv2dGeometry, ending: &Ending, scratch: usize) -> bool {
-    let exact = ending.is_short(g.convolution.depth()) && !ending.narrow;
-    serves(g) && exact && scratch >= own_scratch(g)
+    ending.is_short(g.convolution.depth())
+        && (on_tiles(g, scratch) || !ending.narrow && serves(g) && scratch >= own_scratch(g))
 }
 
 /// See [`UpsampleConv2d`].
@@ -99,22 +109,47 @@ pub(super) fn run(
     let g = &op.geometry;
     let ending = Ending::of(&op.convolution.epilogue);
     if owns(g, &ending, scratch.len()) {
-        by_phases(op, x, y, scratch, variant(g, &ending));
-    } else if serves(g) {
+        let variant = variant(g, &ending, scratch.len());
+        own(op, x, y, scratch, variant);
+    } else if serves(g) || tiles::serves(g) {
         upsample_conv2d::run::<i8, CortexM>(op, x, y, scratch);
     } else {
         upsample_conv2d::run_bands::<i8, CortexM>(op, x, y, scratch);
     }
 }
 
-/// How a layer that [`by_phases`] computes ends: 1 through a table, and 2 for a single channel.
-pub(crate) const fn variant(g: &UpsampleConv2dGeometry, ending: &Ending) -> u32 {
+/// Whether [`tiles`] compute a layer in so much scratch, which a blob of before has less of.
+const fn on_tiles(g: &UpsampleConv2dGeometry, scratch: usize) -> bool {
+    tiles::serves(g) && scratch >= tiles::scratch(g)
+}
+
+/// How [`own`] computes a layer: 4 on [`tiles`], else 1 if it ends through a table, and 2 for a single
+/// channel.
+pub(crate) const fn variant(g: &UpsampleConv2dGeometry, ending: &Ending, scratch: usize) -> u32 {
+    if on_tiles(g, scratch) {
+        return TILES;
+    }
     ending.table as u32 + 2 * (g.convolution.output.c == 1) as u32
 }
 
 /// For layers that it [`owns`], and their [`variant`].
+#[inline(always)]
+pub(super) fn own(
+    op: &UpsampleConv2d<'_, i8>,
+    x: View<'_, i8>,
+    y: ViewMut<'_, i8>,
+    scratch: &mut [u8],
+    variant: u32,
+) {
+    if variant == TILES {
+        tiles::run(op, x, y, scratch);
+    } else {
+        by_phases(op, x, y, scratch, variant);
+    }
+}
+
 #[inline(never)]
-pub(super) fn by_phases(
+fn by_phases(
     op: &UpsampleConv2d<'_, i8>,
     x: View<'_, i8>,
     mut y: ViewMut<'_, i8>,

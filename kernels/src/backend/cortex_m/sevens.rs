@@ -1,4 +1,5 @@
-//! 3 × 3 convolutions of stride 1 to few channels: seven neighbouring pixels of one channel.
+//! 3 × 3 convolutions of stride 1 to few channels, and 2 × 2 ones as the phases of an upsampling:
+//! seven neighbouring pixels of one channel.
 //!
 //! ```text
 //! cells    x0 x1 x2 x3 x4 x5 x6 x7 x8      a pair of input channels of a row
@@ -14,16 +15,19 @@
 
 use super::epilogue::Finish;
 use super::expand::Weights;
-use super::plan::{Phase, pairs, thrice};
-use super::planes::layout::{cells, pair, rest};
+use super::insn;
+use super::plan::{Phase, thrice};
 use super::stream::{put, two};
-use super::{fill_words, insn};
 use crate::backend::line::Line;
 use crate::quant::lookup;
 
+mod ring;
+
+pub(super) use ring::{Ring, Tiles};
+
 /// Pixels of a tile.
 pub(super) const PIXELS: usize = 7;
-/// Taps of a row, rows of a window.
+/// Most taps of a row, and rows of a window.
 pub(super) const TAPS: usize = 3;
 /// Cells that a tile reads of a row.
 pub(super) const CELLS: usize = PIXELS + TAPS - 1;
@@ -34,10 +38,13 @@ const ROWS: usize = 2 * TAPS - 1;
 
 /// A row of outputs of one channel.
 pub(super) struct Row<'a> {
-    /// Of each tile three rows, of each row its pairs, of each pair [`CELLS`] words.
+    /// Of each tile `taps` rows, of each row its pairs, of each pair [`CELLS`] words; may begin at a
+    /// later cell.
     pub(super) x: &'a [i32],
     pub(super) pairs: usize,
-    /// For each row and pair three words.
+    /// Rows and columns of the window, 2 or 3.
+    pub(super) taps: usize,
+    /// For each row and pair a word per tap.
     pub(super) weights: &'a [i32],
     pub(super) head: [i32; HEAD],
     /// Whether the lowest code is the zero point.
@@ -58,61 +65,17 @@ impl Row<'_> {
 
     /// Whether all that is read and written lies in its slice.
     pub(super) const fn fits(&self) -> bool {
-        let slot = self.pairs.saturating_mul(TAPS * CELLS);
+        if self.taps != 2 && self.taps != TAPS {
+            return false;
+        }
+        let slots = self.pairs.saturating_mul(self.taps * CELLS);
+        // Fewer taps do not read the last cell.
+        let unread = CELLS + 1 - PIXELS - self.taps;
         self.pairs != 0
             && self.count >= PIXELS
-            && self.x.len() >= self.tiles().saturating_mul(slot)
-            && self.weights.len() >= self.pairs * TAPS * TAPS
+            && self.x.len() >= self.tiles().saturating_mul(slots) - unread
+            && self.weights.len() >= self.pairs * self.taps * self.taps
             && self.out.len() > (self.count - 1).saturating_mul(self.step)
-    }
-}
-
-/// Where the cells of each tile come from and go to.
-pub(super) struct Tiles<'a> {
-    /// Of each tile the byte of its first cell, the byte of its slot from which on its last cells
-    /// are those of a whole tile or one without the last, and how many cells there are.
-    list: &'a [[i32; 3]],
-    /// Bytes between cells.
-    step: usize,
-    /// Fours of channels.
-    fours: usize,
-    /// Codes that are read, words up to the last that is written.
-    reach: [usize; 2],
-}
-
-impl<'a> Tiles<'a> {
-    /// For each tile, `place` gives its first cell in the row, its first word in the slots and the
-    /// number of cells, at most [`CELLS`].
-    fn new(
-        list: &'a mut [[i32; 3]],
-        [step, fours]: [usize; 2],
-        place: impl Fn(usize) -> [usize; 3],
-    ) -> Self {
-        let mut reach = [0; 2];
-        for (index, tile) in list.iter_mut().enumerate() {
-            let [cell, word, cells] = place(index);
-            let cells = cells.min(CELLS);
-            *tile = [0; 3];
-            if cells != 0 && fours != 0 {
-                // Where pairs of cells would begin if there were four.
-                let word_of_first = word as i32 - 2 * (CELLS / 2 - cells / 2) as i32;
-                *tile = [(cell * step) as i32, 4 * word_of_first, cells as i32];
-                reach[0] = reach[0].max((cell + cells - 1) * step + 4 * fours);
-                reach[1] = reach[1].max(word + (2 * fours - 1) * CELLS + cells);
-            }
-        }
-        Self { list, step, fours, reach }
-    }
-
-    /// The list, bytes between cells, and fours of channels.
-    pub(super) const fn parts(&self) -> (&'a [[i32; 3]], usize, usize) {
-        (self.list, self.step, self.fours)
-    }
-
-    /// Whether all that is read and written lies in the row and in the slots.
-    pub(super) const fn fit(&self, x: &[i8], out: &[i32]) -> bool {
-        let [codes, words] = self.reach;
-        self.fours != 0 && x.len() >= codes && out.len() >= words
     }
 }
 
@@ -136,17 +99,14 @@ impl Plan {
         None
     }
 
-    const fn pairs(&self) -> usize {
-        pairs(self.inputs)
-    }
-
-    const fn tiles(&self) -> usize {
-        self.columns.outputs.div_ceil(PIXELS)
+    const fn ring(&self) -> Ring {
+        let Line { start, input, outputs, .. } = self.columns;
+        Ring { start, columns: input, channels: self.inputs, outputs, rows: TAPS }
     }
 
     /// Words of a row of weights.
     const fn taps(&self) -> usize {
-        TAPS * self.pairs()
+        TAPS * self.ring().pairs()
     }
 
     /// Words of a channel.
@@ -154,29 +114,24 @@ impl Plan {
         HEAD + ROWS * self.taps()
     }
 
-    /// Words of a row of a tile.
-    const fn slot(&self) -> usize {
-        CELLS * self.pairs()
-    }
-
     /// Words of weights.
     pub(super) const fn weights(&self) -> usize {
         self.outputs * self.channel()
     }
 
-    /// Bytes of scratch: of each tile three rows, and a place in [`Tiles`].
+    /// Bytes of scratch.
     pub(super) const fn bytes(&self) -> usize {
-        self.tiles().saturating_mul(4 * (TAPS * self.slot() + 3))
+        self.ring().bytes()
     }
 
     /// Roughly the cycles of an image; what a row takes beside its tiles is left out, as it is for
     /// the planes.
     pub(super) fn cycles(&self) -> usize {
-        let passes = TAPS * self.pairs();
+        let (passes, ring) = (self.taps(), self.ring());
         let tile = 38 * passes + 6 * passes.div_ceil(6) + 90;
         let rest = if matches!(self.inputs % 4, 1 | 2) { 100 } else { 0 };
-        let lay = 12 + 33 * self.pairs() + rest;
-        self.rows.outputs * self.tiles() * (self.outputs * tile + lay)
+        let lay = 12 + 33 * ring.pairs() + rest;
+        self.rows.outputs * ring.tiles() * (self.outputs * tile + lay)
     }
 
     /// The weights in the order of the tiles; `out` has [`Self::weights`].
@@ -189,7 +144,7 @@ impl Plan {
                 for t in 0..TAPS {
                     let taps = [ky, self.columns.weight_of(t)];
                     let taps = weights.run(channel, taps, self.inputs);
-                    for pair in 0..self.pairs() {
+                    for pair in 0..self.ring().pairs() {
                         put(words, TAPS * pair + t, 2 * two(taps, pair, self.inputs));
                     }
                 }
@@ -213,28 +168,13 @@ impl Plan {
         out: &mut [i8],
         scratch: &mut [i32],
     ) {
-        let (ring, places) = (self.tiles() * TAPS * self.slot(), 3 * self.tiles());
-        let Some((ring, rest)) = scratch.split_at_mut_checked(ring) else { return };
-        let (places, _) = rest.get_mut(..places).unwrap_or(&mut []).as_chunks_mut::<3>();
-        // A third channel is read with the next cell, whose code meets a weight of zero.
-        let fours = (self.inputs + 1) / 4;
-        let tiles = Tiles::new(places, [self.inputs, fours], |tile| self.place(tile));
-        let zero = pair(zero_point, zero_point);
-        // Cells of padding at the sides stay as they are.
-        fill_words(ring, zero);
+        let ring = self.ring();
+        let Some(mut rows) = ring.begin(zero_point, scratch) else { return };
         let (table, step) = (finish.table(), self.outputs);
         let mut next = 0;
         for (oy, out) in out.chunks_exact_mut(self.columns.outputs * step).enumerate() {
             for v in next..oy + TAPS {
-                let slots = ring.get_mut(v % TAPS * self.slot()..).unwrap_or(&mut []);
-                match self.source(image, v) {
-                    Some(x) => self.lay(x, &tiles, slots),
-                    None => {
-                        for slots in slots.chunks_mut(TAPS * self.slot()) {
-                            fill_words(slots.get_mut(..self.slot()).unwrap_or(&mut []), zero);
-                        }
-                    }
-                }
+                rows.put(v, self.source(image, v));
             }
             next = oy + TAPS;
             // The weights of the row in slot 0 come first.
@@ -242,8 +182,9 @@ impl Plan {
             for (channel, words) in weights.chunks_exact(self.channel()).enumerate() {
                 let Some((&head, words)) = words.split_first_chunk::<HEAD>() else { return };
                 insn::sevens(&mut Row {
-                    x: ring,
-                    pairs: self.pairs(),
+                    x: rows.words(),
+                    pairs: ring.pairs(),
+                    taps: TAPS,
                     weights: words.get(first..).unwrap_or(&[]),
                     head,
                     relu: finish.relu(),
@@ -265,38 +206,5 @@ impl Plan {
         let iy = usize::try_from(self.rows.start + v as isize).ok()?;
         let (rows, len) = (self.rows.input, self.columns.input * self.inputs);
         image.get(iy * len..).filter(|_| iy < rows)
-    }
-
-    /// Of a tile its first cell in the row, its first word in the slots, and the number of cells.
-    fn place(&self, tile: usize) -> [usize; 3] {
-        let first = (tile * PIXELS).min(self.columns.outputs - PIXELS) as isize;
-        let first = self.columns.start + first;
-        // Of the nine cells those before the row and those up to its end.
-        let before = (-first).max(0) as usize;
-        let end = (self.columns.input as isize - first).clamp(0, CELLS as isize) as usize;
-        let word = tile * TAPS * self.slot() + before;
-        [first.max(0) as usize, word, end.saturating_sub(before)]
-    }
-
-    /// The row at the front of `x` to a slot of every tile.
-    fn lay(&self, x: &[i8], tiles: &Tiles<'_>, slots: &mut [i32]) {
-        let fits = tiles.fit(x, slots);
-        if fits {
-            insn::lay(x, tiles, slots);
-            if matches!(self.inputs % 4, 0 | 3) {
-                return;
-            }
-        }
-        for tile in 0..self.tiles() {
-            let [cell, word, count] = self.place(tile);
-            let size = [self.inputs, self.inputs, count];
-            let x = x.get(cell * self.inputs..).unwrap_or(&[]);
-            let out = slots.get_mut(word..).unwrap_or(&mut []);
-            if fits {
-                rest::<1>(x, size, out, CELLS);
-            } else {
-                cells::<1>(x, size, out, CELLS, false);
-            }
-        }
     }
 }

@@ -1,20 +1,22 @@
 //! Seven pixels of one channel in plain Rust.
 
 use super::{dual, lanes::code};
-use crate::backend::cortex_m::sevens::{CELLS, PIXELS, Row, TAPS, Tiles};
+use crate::backend::cortex_m::sevens::{CELLS, PIXELS, Row, Tiles};
 
 /// A row of outputs as codes; nothing where [`Row::fits`] says no.
 pub(in crate::backend::cortex_m) fn sevens(row: &mut Row<'_>) {
     if !row.fits() {
         return;
     }
-    let passes = TAPS * row.pairs;
+    let passes = row.taps * row.pairs;
     let [bias, end @ ..] = row.head;
-    for (tile, x) in row.x.chunks_exact(passes * CELLS).take(row.tiles()).enumerate() {
+    for tile in 0..row.tiles() {
+        let x = &row.x[tile * passes * CELLS..];
         let first = (tile * PIXELS).min(row.count - PIXELS);
         for pixel in 0..PIXELS {
             let mut sum = bias;
-            for (x, weights) in x.chunks_exact(CELLS).zip(row.weights.chunks_exact(TAPS)) {
+            for (x, weights) in x.chunks(CELLS).zip(row.weights.chunks_exact(row.taps)).take(passes)
+            {
                 for (&x, &weight) in x[pixel..].iter().zip(weights) {
                     sum = dual(sum, [x as i16, (x >> 16) as i16], weight);
                 }
