@@ -97,7 +97,7 @@ impl Plan {
             let Some(row) = ring.get_mut(row..row + inside) else { break };
             let iy = v.checked_sub(self.rows.pad).filter(|&iy| iy < self.rows.input);
             match iy.and_then(|iy| image.get(iy * source..iy * source + inside)) {
-                Some(source) => row.copy_from_slice(source),
+                Some(source) => insn::copy(row, source),
                 None => {
                     for code in row {
                         *code = zero_point;
@@ -111,27 +111,43 @@ impl Plan {
     /// The windows of the pixels at `at` in `data`, the ring or the image, side by side in `x`;
     /// of a single pixel as it is.
     fn window(&self, data: &[i8], at: [[usize; 2]; 2], spill: &mut [i8], x: &mut [i32]) {
-        let (len, row) = (4 * self.words, self.row());
-        let mut runs = x.chunks_exact_mut(self.tile.window(2 * self.words) / 4);
+        match self.tile {
+            Tile::Two => self.both(data, at, spill, x),
+            Tile::One => self.alone(data, at[0], bytemuck::cast_slice_mut(x)),
+        }
+    }
+
+    /// Where the runs of kernel row `ky` begin for an output at `at`.
+    #[inline(always)]
+    fn start(&self, [oy, ox]: [usize; 2], ky: usize) -> usize {
+        let v = oy * self.rows.stride + ky * self.rows.step;
+        let v = if self.ring == 0 { v } else { v % self.ring };
+        v * self.row() + ox * self.columns.stride * self.channels
+    }
+
+    fn both(&self, data: &[i8], at: [[usize; 2]; 2], spill: &mut [i8], x: &mut [i32]) {
+        let len = 4 * self.words;
+        let mut runs = x.chunks_exact_mut(4 * self.words);
         for ky in 0..self.rows.taps {
-            let mut starts = at.map(|[oy, ox]| {
-                let v = oy * self.rows.stride + ky * self.rows.step;
-                let v = if self.ring == 0 { v } else { v % self.ring };
-                v * row + ox * self.columns.stride * self.channels
-            });
+            let mut starts = at.map(|at| self.start(at, ky));
             for out in runs.by_ref().take(self.across) {
-                let [a, b] = starts.map(|at| data.get(at..at + len));
-                match (self.tile, a, b) {
-                    (Tile::Two, Some(a), Some(b)) => insn::pair_up([a, b], out),
-                    (Tile::Two, ..) => self.ends(data, starts, spill, out),
-                    (Tile::One, ..) => {
-                        // What is beyond a run meets weights of zero.
-                        let run = data.get(starts[0]..).unwrap_or(&[]);
-                        let out: &mut [i8] = bytemuck::cast_slice_mut(out);
-                        out.iter_mut().zip(run).for_each(|(out, &code)| *out = code);
-                    }
+                match starts.map(|at| data.get(at..at + len)) {
+                    [Some(a), Some(b)] => insn::pair_up([a, b], out),
+                    _ => self.ends(data, starts, spill, out),
                 }
                 starts = starts.map(|at| at + self.columns.step * self.channels);
+            }
+        }
+    }
+
+    fn alone(&self, data: &[i8], at: [usize; 2], x: &mut [i8]) {
+        let mut runs = x.chunks_exact_mut(4 * self.words);
+        for ky in 0..self.rows.taps {
+            let mut start = self.start(at, ky);
+            for out in runs.by_ref().take(self.across) {
+                // What is beyond a run meets weights of zero.
+                insn::copy(out, data.get(start..).unwrap_or(&[]));
+                start += self.columns.step * self.channels;
             }
         }
     }
