@@ -53,11 +53,18 @@ impl Resize2dGeometry {
         Ok(Self { input, output, align_corners, half_pixel_centers })
     }
 
-    /// The input cell that output `o` of an axis reads.
-    fn nearest(&self, o: usize, input: usize, output: usize) -> usize {
-        // Division by a power of two is exact in f32, so the integers agree with TFLite's floats.
+    /// How often each cell of an axis comes, one after the other, where that is a power of two:
+    /// TFLite's floats are exact then, at cell centres too, since `(o + ½) / factor` never reaches
+    /// the next integer.
+    pub(crate) fn factor(&self, input: usize, output: usize) -> Option<usize> {
         let factor = output / input;
-        if !self.align_corners && output == input * factor && factor.is_power_of_two() {
+        let whole = !self.align_corners && output == input * factor && factor.is_power_of_two();
+        whole.then_some(factor)
+    }
+
+    /// The input cell that output `o` of an axis reads.
+    pub(crate) fn nearest(&self, o: usize, input: usize, output: usize) -> usize {
+        if let Some(factor) = self.factor(input, output) {
             return o / factor;
         }
         let offset = if self.half_pixel_centers { 0.5 } else { 0.0 };
