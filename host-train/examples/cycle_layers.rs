@@ -186,13 +186,29 @@ impl<'a> Builder<'a> {
         self.graph.add_tensor(Tensor::constant_f32(name, shape, values))
     }
 
-    /// An operator with weights of this shape and one bias per output.
+    /// The layer's upsampling.
+    fn nearest(&self) -> Op {
+        let Layer { input: [h, w, _], scale, .. } = *self.layer;
+        Op::Resize2d {
+            size: [h * scale, w * scale],
+            mode: ResizeMode::Nearest,
+            align_corners: false,
+            half_pixel_centers: false,
+        }
+    }
+
+    /// An operator with weights of this shape and one bias per output, behind an upsampling where
+    /// the layer has a scale.
     fn linear(&mut self, op: Op, weights: Vec<usize>, outputs: usize) -> Result<Vec<TensorId>> {
         let terms = weights.iter().product::<usize>() / outputs;
         let (least, most) = (-(terms as f32).sqrt(), (terms as f32).sqrt());
         let least = if self.layer.relu { 0.0 } else { least };
         self.ranges.insert("y".into(), (least, most));
-        let x = self.input("x", 1.0);
+        let mut x = self.input("x", 1.0);
+        if self.layer.scale != 1 {
+            self.ranges.insert("map".into(), (-1.0, 0.9));
+            x = self.graph.push("map", self.nearest(), &[x])?[0];
+        }
         let (weights, bias) = (self.values("weights", weights), self.values("bias", vec![outputs]));
         Ok(self.graph.push("y", op, &[x, weights, bias])?)
     }
@@ -249,7 +265,7 @@ impl<'a> Builder<'a> {
 
     /// Operators of one input without weights.
     fn simple(&mut self) -> Result<Vec<TensorId>> {
-        let &Layer { input: [h, w, _], kernel: window, stride, scale, .. } = self.layer;
+        let &Layer { input: [h, w, _], kernel: window, stride, .. } = self.layer;
         let (strides, padding, activation) = ([stride; 2], Padding::Valid, Activation::Linear);
         let op = match self.layer.operator.as_str() {
             "max-pool2d" => Op::MaxPool2d { window, strides, padding, activation },
@@ -263,12 +279,7 @@ impl<'a> Builder<'a> {
                 return Ok(self.graph.push("y", op, &pooled)?);
             }
             "bed-of-nails2d" => Op::BedOfNails2d { strides },
-            "resize-nearest" => Op::Resize2d {
-                size: [h * scale, w * scale],
-                mode: ResizeMode::Nearest,
-                align_corners: false,
-                half_pixel_centers: false,
-            },
+            "resize-nearest" => self.nearest(),
             "mean" => {
                 self.ranges.insert("y".into(), (-0.5, 0.5));
                 Op::Mean { axes: vec![1, 2], keep_dims: true }
