@@ -7,7 +7,8 @@
 //! can take the constant into its biases, the channel is cut out: exact, since the sums are
 //! integers and a constant tap adds a constant. A tap in the padding reads the zero point
 //! instead, so a constant other than the zero point stays where windows touch the padding.
-//! What only feeds channels that are cut out is cut out with them, constant or not.
+//! What only feeds channels that are cut out is cut out with them, constant or not. Pools,
+//! means and maxima over a map hand channels on one by one.
 //!
 //! A constant channel that stays gets weights of zero and a multiplier that any kernel takes,
 //! with the same code.

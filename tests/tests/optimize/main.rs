@@ -110,9 +110,14 @@ fn what_only_feeds_constant_channels_is_cut_out_with_them() {
                 padding: Padding::Valid,
                 activation: Activation::Linear,
             };
-            two = net.same(pool, &[two]);
+            let (axes, keep_dims) = (vec![1, 2], net.values.once_in(2));
+            two = match net.values.below(3) {
+                0 => net.other(Op::Mean { axes, keep_dims }, &[two], 1.0),
+                1 => net.same(Op::ReduceMax { axes, keep_dims }, &[two]),
+                _ => net.same(pool, &[two]),
+            };
         }
-        if net.values.once_in(3) {
+        if net.graph[two].shape.len() == 4 && net.values.once_in(3) {
             return net.conv(two, false);
         }
         let depth = net.graph[two].shape[1..].iter().product();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use microconv::quant::{Multiplier, requantize};
 
-use super::layer::{Layer, passes};
+use super::layer::{Layer, Passage};
 use crate::graph::{Graph, TensorId};
 
 /// The lowest and the highest code of each channel.
@@ -23,11 +23,14 @@ pub(super) fn of(graph: &Graph) -> Bounds {
                 let input = bounds.get(&node.inputs[0]).unwrap_or(&any);
                 layer_bounds(&layer, input)
             }
-            None if passes(graph, node) => match bounds.get(&node.inputs[0]) {
-                Some(input) => input.clone(),
-                None => continue,
-            },
-            None => continue,
+            None => {
+                let input = node.inputs.first().and_then(|id| bounds.get(id));
+                let Some((input, passage)) = input.zip(Passage::through(graph, node)) else {
+                    continue;
+                };
+                let through = |&(low, high): &(i8, i8)| (passage.code(low), passage.code(high));
+                input.iter().map(through).collect()
+            }
         };
         bounds.insert(node.outputs[0], found);
     }

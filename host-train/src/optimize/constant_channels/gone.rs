@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::bounds::{Bounds, constant};
-use super::layer::{Kind, Layer, passes};
+use super::layer::{Kind, Layer, Passage};
 use crate::graph::{Graph, Node, TensorId};
 
 /// Whether each channel of a map goes.
@@ -22,7 +22,7 @@ fn role(graph: &Graph, node: &Node) -> Role {
     match Layer::of(graph, node) {
         Some(layer) if layer.kind == Kind::All => Role::Sums(Box::new(layer)),
         Some(_) => Role::Tied,
-        None if passes(graph, node) => Role::Tied,
+        None if Passage::through(graph, node).is_some() => Role::Tied,
         None => Role::Other,
     }
 }

@@ -1,9 +1,9 @@
 //! An int8 layer whose output channels are sums of products.
 
-use microconv::quant::Multiplier;
+use microconv::quant::{Affine, Multiplier, requantize};
 use microconv::window::Window;
 
-use crate::export::{clamp_of, multipliers, window};
+use crate::export::{clamp_of, mean_multiplier, multipliers, window};
 use crate::graph::{Activation, DType, Data, Graph, Node, Op, Quantization, TensorId};
 
 /// How channels of the input belong to channels of the output.
@@ -35,14 +35,56 @@ pub(super) struct Layer {
     pub(super) clamp: (i8, i8),
 }
 
-/// Whether channels pass one by one through `node`, an operator without weights.
-pub(super) fn passes(graph: &Graph, node: &Node) -> bool {
-    match &node.op {
-        Op::MaxPool2d { activation, .. } | Op::AveragePool2d { activation, .. } => {
-            *activation == Activation::Linear
+/// How channels pass one by one through an operator without weights.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Passage {
+    /// With codes between the lowest and the highest that they had.
+    Same,
+    /// As means of so many codes, on another scale.
+    Mean { count: usize, by: Multiplier, zero: [i32; 2] },
+}
+
+impl Passage {
+    /// How channels pass through `node`; `None` where they do not.
+    pub(super) fn through(graph: &Graph, node: &Node) -> Option<Self> {
+        let x = &graph[*node.inputs.first()?];
+        let channels = x.shape.len().checked_sub(1)?;
+        let same = match &node.op {
+            Op::MaxPool2d { activation, .. } | Op::AveragePool2d { activation, .. } => {
+                *activation == Activation::Linear
+            }
+            Op::Reshape { shape } => shape.last() == x.shape.last(),
+            Op::ReduceMax { axes, .. } => !axes.contains(&channels),
+            Op::Mean { axes, .. } if !axes.contains(&channels) => {
+                let count = axes.iter().map(|&axis| x.shape[axis]).product();
+                return Self::mean(graph, node, count);
+            }
+            _ => false,
+        };
+        same.then_some(Self::Same)
+    }
+
+    fn mean(graph: &Graph, node: &Node, count: usize) -> Option<Self> {
+        let ids = [node.inputs[0], node.outputs[0]];
+        let [x, y] = ids.map(|id| zero_point(graph, id).zip(graph[id].quantization.as_ref()));
+        let [(from, x), (to, y)] = [x?, y?];
+        let affine = |zero_point, scale| Affine { scale, zero_point };
+        let by = mean_multiplier(affine(from, x.scale()), affine(to, y.scale()), count);
+        // Beyond 32 bits the order of sums would be lost.
+        let largest = (255 * count as i64).checked_shl(by.shift.max(0) as u32)?;
+        let fits = i32::try_from(largest).is_ok();
+        fits.then_some(Self::Mean { count, by, zero: [from, to] })
+    }
+
+    /// What becomes of a channel that has this code everywhere.
+    pub(super) fn code(self, code: i8) -> i8 {
+        match self {
+            Self::Same => code,
+            Self::Mean { count, by, zero } => {
+                let sum = (i32::from(code) - zero[0]) * count as i32;
+                requantize(sum, by, zero[1], i8::MIN, i8::MAX)
+            }
         }
-        Op::Reshape { shape } => shape.last() == graph[node.inputs[0]].shape.last(),
-        _ => false,
     }
 }
 
