@@ -199,11 +199,11 @@ impl Row<'_> {
                     self.x[at..at + 16 * vectors].as_chunks().0
                 });
                 for k in 0..vectors {
-                    for p in 0..P {
-                        let x = i16x16::new(x[p][k]);
-                        for o in 0..O {
-                            let weights = lanes::load(&weights[o * vectors + k]);
-                            acc[p][o] = lanes::madd(acc[p][o], x, weights);
+                    // One vector of weights at a time, or sums would not stay in registers.
+                    for o in 0..O {
+                        let weights = lanes::load(&weights[o * vectors + k]);
+                        for p in 0..P {
+                            acc[p][o] = lanes::madd(acc[p][o], i16x16::new(x[p][k]), weights);
                         }
                     }
                 }

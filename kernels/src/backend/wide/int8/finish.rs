@@ -86,14 +86,19 @@ impl Params {
     /// For the `count` channels from `first` on, those that exist, over and over; `count` is a
     /// power of two.
     pub(super) fn repeated(how: &Requantize<'_>, bias: &[i32], first: usize, count: usize) -> Self {
-        let by = |lane: usize| how.multiplier(first + (lane & (count - 1)));
-        Self::new(
-            core::array::from_fn(|lane| {
-                bias.get(first + (lane & (count - 1))).copied().unwrap_or(0)
-            }),
-            core::array::from_fn(|lane| by(lane).mantissa),
-            core::array::from_fn(|lane| by(lane).shift),
-        )
+        // For as many channels as there are, not for every lane.
+        let mut parts = [[0; 8]; 3];
+        for channel in 0..count.min(8) {
+            if let Some(&bias) = bias.get(first + channel) {
+                let by = how.multiplier(first + channel);
+                for (part, value) in parts.iter_mut().zip([bias, by.mantissa, by.shift]) {
+                    part[channel] = value;
+                }
+            }
+        }
+        let [bias, mantissa, shift] =
+            parts.map(|part| core::array::from_fn(|lane| part[lane & (count - 1) & 7]));
+        Self::new(bias, mantissa, shift)
     }
 
     /// What sums start from.
