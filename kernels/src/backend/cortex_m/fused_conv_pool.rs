@@ -9,7 +9,8 @@
 //! 2·y0 = P + Q + (d0 − d2)·2g0      2·y1 = P − Q + (d3 − d1)·2g2
 //! ```
 //!
-//! each product a sum over three columns: 20 multiplying instructions for four outputs.
+//! each product a sum over three columns. `P` is the same in both rows and added to the larger:
+//! 16 multiplying instructions for four outputs.
 //! All in integers, and twice the sum is what requantisation wants. The maximum is taken
 //! over the four sums, and one of them is requantised. Other shapes go band by band.
 
@@ -22,9 +23,9 @@ use crate::ops::fused::conv_pool2d::{self, ConvPool2d, ConvPool2dGeometry};
 use crate::view::{View, ViewMut};
 use crate::window::Axis;
 
-/// Words per channel: outer taps of rows 1 and 2 of the transform, inner taps of both,
-/// bias, outer taps of row 0, inner ones of rows 0 and 3, outer ones of row 3, mantissa, and
-/// the right shift or, in the short form, what is added before the last shift.
+/// Words per channel: outer taps of row 2 of the transform, inner ones of rows 2 and 3, outer ones
+/// of rows 3 and 0, inner ones of rows 0 and 1, outer ones of row 1, mantissa, then bias and right
+/// shift or, in the short form, the 64 bits that are added to the product before the last shift.
 pub(super) const POOL_WORDS: usize = 9;
 
 /// Rows of pools between two moves of the rows kept.
@@ -232,14 +233,14 @@ pub(crate) const fn variant(ending: &Ending, largest: u32) -> u32 {
         return 0;
     }
     let (least, most) = ending.right();
-    // Twice a tap or the sum of three.
+    // Twice a tap or the sum of three; sums without row 1 of the transform are up to twice as large.
     let taps = 3 * largest as u64;
     let sums = 9 * (1 << 14) + ending.largest_bias() as u64;
     let mut shift = 8;
     while shift <= 16 {
         let scale = 1 + shift - least;
         if most < shift
-            && scale <= 13
+            && scale <= 12
             && taps << (scale - 1) <= i16::MAX as u64
             && sums << scale < 1 << 31
         {
@@ -259,30 +260,34 @@ fn transform(op: &ConvPool2d<'_, i8>, shift: i32, words: &mut [i32]) {
     for (channel, (taps, words)) in taps.iter().zip(words).enumerate() {
         let by = how.multiplier(channel);
         let n = -by.shift;
-        let (scale, last) = if shift == 0 {
-            (1, n)
+        let bias = how.bias.get(channel).copied().unwrap_or(0);
+        let (scale, rest) = if shift == 0 {
+            (1, [bias << 1, n])
         } else {
             // The constant of the formula and the zero point, in units of the high word.
             let constant = (1 << (shift - n - 1)) + (1 << (shift - 1));
-            (1 + shift - n, constant + how.zero_point * (1 << shift))
+            let last = i64::from(constant + how.zero_point * (1 << shift)) << 32;
+            let scale = 1 + shift - n;
+            let rest = last + i64::from(bias << scale) * i64::from(by.mantissa);
+            (scale, [rest as i32, (rest >> 32) as i32])
         };
-        let bias = how.bias.get(channel).copied().unwrap_or(0);
         let [a, b, c] = [0, 1, 2].map(|kx| {
             let tap = |at: usize| taps.get(at).map_or(0, |&w| i32::from(w) << (scale - 1));
             let [g0, g1, g2] = [tap(kx), tap(3 + kx), tap(6 + kx)];
             [2 * g0, g0 + g1 + g2, g0 - g1 + g2, 2 * g2]
         });
         let pair = |low: i32, high: i32| (low & 0xffff) | high << 16;
+        let [low, high] = rest;
         *words = [
-            pair(a[1], c[1]),
             pair(a[2], c[2]),
-            pair(b[1], b[2]),
-            bias << scale,
-            pair(a[0], c[0]),
-            pair(b[0], b[3]),
+            pair(b[2], b[3]),
             pair(a[3], c[3]),
+            pair(a[0], c[0]),
+            pair(b[0], b[1]),
+            pair(a[1], c[1]),
             by.mantissa,
-            last,
+            low,
+            high,
         ];
     }
 }

@@ -190,7 +190,7 @@ fn by_phases(
                 } else if let Some((next, rest)) = below.split_at_checked(small.row()) {
                     (row, below) = (next, rest);
                 }
-                next_row(cells, before, row, padding);
+                next_row(cells, [before, small.w], row, padding);
             }
             let py = (oy + pad_rows) % 2;
             missing = py;
@@ -210,16 +210,20 @@ fn by_phases(
     }
 }
 
-/// Moves the lower cells up and puts `row`, between padding, below them; padding where it is
-/// empty.
+/// Moves the lower cells up and puts the `small` ones of `row` below them, padding where it is
+/// empty; cells `before` and behind them stay padding.
 #[inline(never)]
-fn next_row(cells: &mut [[u32; 2]], before: usize, row: &[i8], padding: u32) {
-    for cell in cells.iter_mut() {
-        *cell = [cell[1], padding];
-    }
+fn next_row(cells: &mut [[u32; 2]], [before, small]: [usize; 2], row: &[i8], padding: u32) {
     let (row, _) = row.as_chunks::<CHANNELS>();
-    for (cell, &codes) in cells.iter_mut().skip(before).zip(row) {
-        cell[1] = u32::from_le_bytes(codes.map(i8::cast_unsigned));
+    let inside = cells.iter_mut().skip(before).take(small);
+    if row.is_empty() {
+        for cell in inside {
+            *cell = [cell[1], padding];
+        }
+        return;
+    }
+    for (cell, &codes) in inside.zip(row) {
+        *cell = [cell[1], u32::from_le_bytes(codes.map(i8::cast_unsigned))];
     }
 }
 

@@ -6,6 +6,7 @@ use std::vec::Vec;
 
 mod depthwise;
 mod maps;
+mod pooled;
 mod upsampled;
 
 use super::{CortexM, packed};

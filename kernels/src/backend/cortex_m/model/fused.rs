@@ -18,28 +18,28 @@ pub(in crate::backend::cortex_m) fn pool_3x3(patches: &Patches<'_>, out: &mut [i
         let less = |a: [i16; 4], b: [i16; 4]| [0, 1, 2, 3].map(|column| a[column] - b[column]);
         let t = [less(d0, d2), add(d1, d2), less(d2, d1), less(d3, d1)];
         for (out, words) in out.iter_mut().zip(weights.chunks_exact(POOL_WORDS)) {
-            let [v1, v2, u12, bias, v0, u03, v3, mantissa, last] =
+            let [v2, u23, v3, v0, u01, v1, mantissa, low, high] =
                 [0, 1, 2, 3, 4, 5, 6, 7, 8].map(|i| words[i]);
-            let low = |word: i32| i32::from(word as i16);
+            let half = |word: i32| i32::from(word as i16);
             // Outer taps of word `v`, the inner one `u`, over three columns from `x` on.
             let sum = |sum: i32, t: [i16; 4], x: usize, v: i32, u: i32| {
                 let inner = i32::from(t[x + 1]).wrapping_mul(u);
                 dual(sum, [t[x], t[x + 2]], v).wrapping_add(inner)
             };
             let sums = [0, 1].map(|x| {
-                let p = sum(bias, t[1], x, v1, low(u12));
-                let q = sum(0, t[2], x, v2, u12 >> 16);
-                let upper = sum(p.wrapping_add(q), t[0], x, v0, low(u03));
-                let lower = sum(p.wrapping_sub(q), t[3], x, v3, u03 >> 16);
-                upper.max(lower)
+                let q = sum(0, t[2], x, v2, half(u23));
+                let upper = sum(q, t[0], x, v0, half(u01));
+                let lower = sum(0, t[3], x, v3, u23 >> 16).wrapping_sub(q);
+                sum(upper.max(lower), t[1], x, v1, u01 >> 16)
             });
             let best = sums[0].max(sums[1]);
             *out = if shift == 0 {
                 // Sums are even.
-                requantize(best >> 1, mantissa, last, zero_point) as i8
+                requantize(best.wrapping_add(low) >> 1, mantissa, high, zero_point) as i8
             } else {
-                let high = ((i64::from(best) * i64::from(mantissa)) >> 32) as i32;
-                (high.wrapping_add(last) >> shift).clamp(-128, 127) as i8
+                let rest = i64::from(high) << 32 | i64::from(low as u32);
+                let high = (i64::from(best) * i64::from(mantissa)).wrapping_add(rest) >> 32;
+                (high as i32 >> shift).clamp(-128, 127) as i8
             };
         }
     }
