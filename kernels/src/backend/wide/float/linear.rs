@@ -13,6 +13,8 @@ use crate::epilogue::Activate;
 
 /// Most runs of a window; a window of more takes the portable form.
 pub(super) const RUNS: usize = 64;
+/// Phases that pass over a map together: those of stride or factor 2.
+const PHASES: usize = 4;
 /// Bytes of input rows that should stay in the first cache while blocks of channels pass.
 const CHUNK_BYTES: usize = 24 << 10;
 
@@ -195,9 +197,34 @@ fn pack_dot(g: &Geometry, phase: &Phase, weights: &[f32], packed: &mut [V]) {
 }
 
 impl Group<'_> {
+    /// A few phases at a time, so that none has to be found again for each row.
     fn image(&self, image: &[f32], out: &mut [f32], ring: &mut [f32]) {
-        let rows = self.g.phases().map(|phase| phase.rows.outputs).fold(0, usize::max);
-        let stride = self.g.phases().next().map_or(1, |phase| phase.rows.stride);
+        let (mut phases, mut weights) = (self.g.phases(), self.weights);
+        loop {
+            let mut some = [None; PHASES];
+            for (place, phase) in some.iter_mut().zip(phases.by_ref()) {
+                let (packed, rest) = weights.split_at(self.layout.packed(self.g, &phase));
+                weights = rest;
+                *place = Some((phase, packed));
+            }
+            if some[0].is_none() {
+                return;
+            }
+            self.rows(&some, image, out, ring);
+        }
+    }
+
+    /// All rows of these phases.
+    fn rows(
+        &self,
+        phases: &[Option<(Phase, &[V])>],
+        image: &[f32],
+        out: &mut [f32],
+        ring: &mut [f32],
+    ) {
+        let phases = || phases.iter().flatten();
+        let rows = phases().map(|(phase, _)| phase.rows.outputs).fold(0, usize::max);
+        let stride = phases().next().map_or(1, |(phase, _)| phase.rows.stride);
         let mut next = 0;
         for row in 0..rows {
             if self.layout.slots > 0 {
@@ -209,13 +236,10 @@ impl Group<'_> {
                 }
                 next = next.max(end);
             }
-            let mut weights = self.weights;
-            for phase in self.g.phases() {
-                let (packed, rest) = weights.split_at(self.layout.packed(self.g, &phase));
-                weights = rest;
+            for (phase, packed) in phases() {
                 if row < phase.rows.outputs {
                     let x = if self.layout.slots > 0 { &*ring } else { image };
-                    self.row(&phase, row, packed, x, out);
+                    self.row(phase, row, packed, x, out);
                 }
             }
         }
