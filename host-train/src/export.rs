@@ -4,6 +4,7 @@
 mod apart;
 mod arrange;
 mod binary;
+mod cost;
 mod fuse;
 mod layout;
 mod linear;

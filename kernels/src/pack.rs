@@ -98,6 +98,11 @@ impl Geometry {
         packed::scratch(self, packing)
     }
 
+    /// Roughly the cycles of an image in `packing` on a Cortex-M4.
+    pub(crate) fn cycles(&self, packing: u32) -> Option<usize> {
+        packed::cycles(self, packing)
+    }
+
     /// The fastest packing of a layer with these plain weights that ends in `epilogue`; `None` where
     /// they stay plain: groups, and multipliers or sums beyond the short rounding.
     pub fn choose(&self, weights: &[i8], epilogue: &Requantize<'_>) -> Option<u32> {

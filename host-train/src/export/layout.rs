@@ -3,15 +3,14 @@
 use microconv::Model;
 use microconv::backend::{CortexM, Scalar};
 use microconv::model::{Bands, ChainNeeds};
-use microconv::pack::PLAIN;
 
-use super::program::{Program, ProgramLayer, Storage};
-use super::{Cut, Target};
-use crate::plan::bands::{Layers, Unit, choose};
+use super::program::{Program, Storage};
+use super::{Cut, Target, cost};
+use crate::plan::bands::{Layers, Unit, choose, work};
 use crate::plan::{Buffer, Overlap, Plan, estimate, plan};
 
-/// The packing whose kernel takes pixels, not rows, in pairs (`docs/model-format.md`).
-const LANES: u32 = 7;
+/// Percent of the work of whole layers that bands may take by default.
+const MORE_WORK: u64 = 110;
 
 /// A place in the arena.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,13 +54,20 @@ impl Layout {
         Self::of(program, &units)
     }
 
-    /// Layers cut and chained where that needs less memory; `None` where nothing does.
-    pub(super) fn cut(program: &Program, model: &Model<'_>, target: Target) -> Option<Self> {
+    /// Layers cut and chained where that needs less memory, if `cheap` for no more work than
+    /// [pays](Self::pays) if that is possible; `None` where nothing does.
+    pub(super) fn cut(
+        program: &Program,
+        model: &Model<'_>,
+        target: Target,
+        cheap: bool,
+    ) -> Option<Self> {
         let cuts = Cuts { program, model, target };
-        let units = choose(&cuts);
-        let cycles = |units: &[Unit]| units.iter().map(|unit| cuts.cost(unit)).sum();
         let whole: Vec<Unit> = (0..program.layers.len()).map(Unit::whole).collect();
-        let work = [cycles(&whole), cycles(&units)];
+        let before = work(&cuts, &whole);
+        // A hundredth in hand for what the estimate is off.
+        let units = choose(&cuts, cheap.then_some(before * (MORE_WORK - 1) / 100));
+        let work = [before, work(&cuts, &units)];
         let cut = units.iter().any(|unit| unit.needs.is_some());
         cut.then(|| Self { work, ..Self::of(program, &units) })
     }
@@ -71,7 +77,8 @@ impl Layout {
     pub(super) fn pays(&self, whole: &Plan) -> bool {
         let [before, after] = self.work;
         let much = self.plan.bytes * 100 <= whole.bytes * 85;
-        much && self.plan.bytes + 1024 <= whole.bytes && after * 10 <= before * 11
+        let cheap = after * 100 <= before * MORE_WORK;
+        much && self.plan.bytes + 1024 <= whole.bytes && cheap
     }
 
     /// These cuts, all other layers whole.
@@ -85,9 +92,10 @@ impl Layout {
         let mut units: Vec<Unit> = (0..program.layers.len()).map(Unit::whole).collect();
         for &Cut { first, len, bands } in cuts {
             let feeds = (first..first + len.saturating_sub(1)).all(|i| layers.feeds_next(i));
-            let needs = Some(layers.needs(first, len, bands).filter(|_| feeds)?);
+            let needs = layers.needs(first, len, bands).filter(|_| feeds)?;
             units.retain(|unit| unit.first < first || unit.first >= first + len);
-            units.push(Unit { first, len, bands, needs });
+            let scratch = needs.scratch;
+            units.push(Unit { first, len, bands, needs: Some(needs), scratch });
         }
         units.sort_by_key(|unit| unit.first);
         Some(Self::of(program, &units))
@@ -180,7 +188,7 @@ impl Lives {
     /// One scratch buffer for all layers of a unit, and how its output may overlap its inputs.
     fn add_unit(&mut self, program: &Program, unit: &Unit) {
         let (first, last) = (unit.first, unit.first + unit.len - 1);
-        let bytes = unit.needs.map_or(program.layers[first].scratch, |needs| needs.scratch);
+        let bytes = unit.needs.map_or(program.layers[first].scratch, |_| unit.scratch);
         if bytes > 0 {
             let name = format!("scratch of {}", program.layers[first].name);
             for slot in &mut self.scratch[first..=last] {
@@ -309,24 +317,8 @@ impl Layers for Cuts<'_> {
     }
 
     fn cost(&self, unit: &Unit) -> u64 {
-        let last = unit.first + unit.len - 1;
-        let members = &self.program.layers[unit.first..=last];
-        let bands = unit.bands() as u64;
-        let cost = |(index, layer): (usize, &ProgramLayer)| {
-            let work = layer.macs * 4 / 3 + layer.requantisations * 10;
-            let height = self.model.height(unit.first + index).unwrap_or(1);
-            // Packed weights are in order; others are brought into order for every band.
-            let packed = layer.packing != PLAIN;
-            let set_up = if packed { 4000 } else { 2000 + 20 * layer.parameters as u64 };
-            let rows = if layer.packing == LANES || unit.first + index != last {
-                height
-            } else {
-                let rows = (0..unit.bands.count(height)).map(|i| unit.bands.at(i, height).count);
-                rows.map(|rows| rows.next_multiple_of(2)).sum()
-            };
-            bands * set_up + work * rows as u64 / height as u64
-        };
-        members.iter().enumerate().map(cost).sum()
+        let members = unit.first..unit.first + unit.len;
+        members.map(|index| cost::of(self.program, self.model, unit, index)).sum()
     }
 
     fn estimate(&self, units: &[Unit]) -> (usize, Vec<[usize; 2]>) {

@@ -18,7 +18,7 @@ pub(super) fn write(program: &Program, options: Options, passes: &[PassReport]) 
     // Cut with the kernels' own arithmetic, on the layers as a kernel would decode them.
     let cut = match Model::parse(&exported.blob) {
         Ok(model) if options.passes.has(&bands::PASS) => {
-            Layout::cut(program, &model, options.target)
+            Layout::cut(program, &model, options.target, !options.passes.force_bands())
         }
         _ => None,
     };

@@ -2,12 +2,16 @@
 //!
 //! Steepest descent, once from whole layers and from the smallest cuts of each: of all ways
 //! to cut the layers that are alive where the plan is highest, the one with the lowest plan
-//! is taken, until none is lower. Then a sixteenth of the arena is given back for less
-//! work: each band costs the set-up of its kernel, and kernels compute rows in pairs.
+//! is taken, until none is lower. Then some of the arena is given back for less work, since
+//! each band costs the set-up of its kernel, and kernels compute rows in pairs: a sixteenth,
+//! or as much as brings the work within a limit.
 
 use std::collections::HashMap;
 
 use microconv::model::{Bands, CHAIN, ChainNeeds};
+
+/// Sizes of scratch beyond the least that are tried.
+const SCRATCHES: usize = 8;
 
 /// Consecutive layers that run together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,15 +21,29 @@ pub(crate) struct Unit {
     pub(crate) bands: Bands,
     /// `None` for a layer on its own that is not cut.
     pub(crate) needs: Option<ChainNeeds>,
+    /// Bytes of scratch of layers that are cut: from what they need to what they want.
+    pub(crate) scratch: usize,
 }
 
 impl Unit {
     pub(crate) const fn whole(first: usize) -> Self {
-        Self { first, len: 1, bands: Bands::WHOLE, needs: None }
+        Self { first, len: 1, bands: Bands::WHOLE, needs: None, scratch: 0 }
     }
 
     pub(crate) fn bands(&self) -> usize {
         self.needs.map_or(1, |needs| needs.bands)
+    }
+
+    /// The unit with scratch from what it needs up to what it wants.
+    fn with_more_scratch(&self) -> impl Iterator<Item = Self> + use<> {
+        let unit = *self;
+        let range = self.needs.map(|needs| [needs.scratch, needs.wanted]);
+        let [least, wanted] = range.unwrap_or_default();
+        let steps = if wanted > least { SCRATCHES } else { 0 };
+        (0..=steps).map(move |step| {
+            let scratch = least + (wanted - least) * step / SCRATCHES;
+            Self { scratch, ..unit }
+        })
     }
 }
 
@@ -55,8 +73,14 @@ fn heights(height: usize) -> impl Iterator<Item = usize> {
     small.into_iter().chain(large).filter(move |&rows| rows < height && height / rows <= 1024)
 }
 
-/// Chooses units for all layers.
-pub(crate) fn choose(layers: &impl Layers) -> Vec<Unit> {
+/// Cycles of all units.
+pub(crate) fn work(layers: &impl Layers, units: &[Unit]) -> u64 {
+    units.iter().map(|unit| layers.cost(unit)).sum()
+}
+
+/// Chooses units for all layers: a small arena, of those with at most this much work if there
+/// is a limit and it can be kept.
+pub(crate) fn choose(layers: &impl Layers, limit: Option<u64>) -> Vec<Unit> {
     let mut search = Search { layers, known: HashMap::new() };
     // Where many steps are equally high, cutting one of them alone lowers nothing. A row of
     // layers that all work in place wanders to one side of the arena, unless each second one
@@ -69,8 +93,20 @@ pub(crate) fn choose(layers: &impl Layers) -> Vec<Unit> {
     let plans: Vec<(Vec<Unit>, usize)> =
         starts.into_iter().map(|start| search.descend(start)).collect();
     let lowest = plans.into_iter().min_by_key(|(_, bytes)| *bytes);
-    lowest.map_or_else(Vec::new, |(units, bytes)| search.relax(units, bytes))
+    let Some((lowest, bytes)) = lowest else { return Vec::new() };
+    let mut more = GIVEN_BACK[0];
+    loop {
+        let units = search.relax(lowest.clone(), bytes + bytes * more / PARTS);
+        if limit.is_none_or(|limit| work(layers, &units) <= limit) || more == GIVEN_BACK[1] {
+            return units;
+        }
+        more += 1;
+    }
 }
+
+/// How much larger than the smallest arena the chosen one may be, at least and at most.
+const GIVEN_BACK: [usize; 2] = [2, PARTS];
+const PARTS: usize = 32;
 
 /// `units` with the layers of `unit` taken together; `None` where it would cut one in two.
 fn replace(units: &[Unit], unit: Unit) -> Option<Vec<Unit>> {
@@ -102,10 +138,11 @@ impl<L: Layers> Search<'_, L> {
         let key = (first, len, bands.head, bands.rows, bands.reverse);
         let layers = self.layers;
         let needs = self.known.entry(key).or_insert_with(|| layers.needs(first, len, bands));
-        Some(Unit { first, len, bands, needs: Some((*needs)?) })
+        let needs = (*needs)?;
+        Some(Unit { first, len, bands, needs: Some(needs), scratch: needs.scratch })
     }
 
-    /// All ways to cut `len` layers from `first` on.
+    /// All ways to cut `len` layers from `first` on, each with the least scratch.
     fn cuts(&mut self, first: usize, len: usize) -> Vec<Unit> {
         let Some(height) = self.layers.height(first + len - 1) else { return Vec::new() };
         let mut cuts = Vec::new();
@@ -181,16 +218,16 @@ impl<L: Layers> Search<'_, L> {
         candidates
     }
 
-    /// Cuts of less work, whole layers among them, where the arena grows by a sixteenth at most.
-    fn relax(&mut self, mut units: Vec<Unit>, bytes: usize) -> Vec<Unit> {
+    /// Cuts of less work, whole layers among them, in an arena of at most `limit` bytes.
+    fn relax(&mut self, mut units: Vec<Unit>, limit: usize) -> Vec<Unit> {
         let layers = self.layers;
-        let limit = bytes + bytes / 16;
         for first in 0..layers.count() {
             let Some(&old) = units.iter().find(|unit| unit.first == first) else { continue };
             if old.needs.is_none() {
                 continue;
             }
-            let mut options = self.cuts(first, old.len);
+            let cuts = self.cuts(first, old.len);
+            let mut options: Vec<Unit> = cuts.iter().flat_map(Unit::with_more_scratch).collect();
             if old.len == 1 {
                 options.push(Unit::whole(first));
             }

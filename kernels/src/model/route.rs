@@ -60,22 +60,34 @@ pub(crate) const fn route(owner: Owner, model: &Model<'_>, layer: &Layer) -> Rou
 pub(crate) const fn known_route(owner: Owner, model: &Model<'_>, layer: &Layer) -> Route {
     if let (Owner::CortexM, DType::I8, Op::DepthwiseConv2d(g, linear)) =
         (owner, layer.element, &layer.op)
-        && let Some(own) = cortex_m::own_depthwise_conv2d_scratch(g, &ending(model, linear))
-        && layer.scratch.len >= own
+        && let Some([least, _]) = cortex_m::own_depthwise_conv2d_scratch(g, &ending(model, linear))
+        && layer.scratch.len >= least
     {
         return Route::Own(0);
     }
     route(owner, model, layer)
 }
 
-/// Bytes of scratch that the kernel of `B` for this layer asks for.
-pub(crate) fn scratch_wanted<B: Backend>(model: &Model<'_>, layer: &Layer) -> usize {
+/// Bytes of scratch that the kernel of `B` for this layer asks for, at least and so that it is
+/// fastest: more than the least where it then runs more channels together.
+pub(crate) fn scratch_range<B: Backend>(model: &Model<'_>, layer: &Layer) -> [usize; 2] {
     if let (Owner::CortexM, DType::I8, Op::DepthwiseConv2d(g, linear)) =
         (B::OWNER, layer.element, &layer.op)
         && let Some(own) = cortex_m::own_depthwise_conv2d_scratch(g, &ending(model, linear))
     {
         return own;
     }
+    [scratch_of::<B>(layer); 2]
+}
+
+/// Bytes of scratch with which the kernel of `B` for this layer is fastest.
+pub(crate) fn scratch_wanted<B: Backend>(model: &Model<'_>, layer: &Layer) -> usize {
+    let [_, wanted] = scratch_range::<B>(model, layer);
+    wanted
+}
+
+/// Bytes of scratch of the operator of `B`.
+fn scratch_of<B: Backend>(layer: &Layer) -> usize {
     let float = layer.element.is(DType::F32);
     match &layer.op {
         Op::Conv2d(g, _) if float => <B as Kernels<f32>>::conv2d_scratch(g),

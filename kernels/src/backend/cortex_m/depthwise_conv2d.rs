@@ -25,20 +25,23 @@ fn layout(g: &Conv2dGeometry) -> Option<(Layout, [Line; 2])> {
 /// Bytes of scratch; a depth multiplier or more than 64 taps take the portable form.
 pub(super) fn scratch(g: &Conv2dGeometry) -> usize {
     let ours = layout(g).map_or(0, |(layout, _)| layout.bytes());
-    ours.max(pairs::words(g).map_or(0, |words| 4 * words))
+    ours.max(pairs::words(g).map_or(0, |[_, wanted]| 4 * wanted))
         .max(ops::depthwise_conv2d::scratch_bytes::<i8>(g))
 }
 
-/// Bytes of scratch of [`on_pairs`], where it computes a layer of this shape and ending.
-pub(crate) const fn own_scratch(g: &Conv2dGeometry, ending: &Ending) -> Option<usize> {
+/// Bytes of scratch of [`on_pairs`], at least and as wanted, where it computes a layer of this
+/// shape and ending.
+pub(crate) const fn own_scratch(g: &Conv2dGeometry, ending: &Ending) -> Option<[usize; 2]> {
     let (_, most) = ending.right();
     match pairs::words(g) {
-        Some(words) if ending.is_short(g.window.taps()) && most <= MOST_ROOMY => Some(4 * words),
+        Some([least, wanted]) if ending.is_short(g.window.taps()) && most <= MOST_ROOMY => {
+            Some([4 * least, 4 * wanted])
+        }
         _ => None,
     }
 }
 
-/// For layers that have an [`own_scratch`], which is there.
+/// For layers that have an [`own_scratch`], the least of which is there.
 #[inline(never)]
 pub(super) fn on_pairs(
     op: &DepthwiseConv2d<'_, i8>,
@@ -48,7 +51,6 @@ pub(super) fn on_pairs(
 ) {
     let g = &op.geometry;
     let (_, words, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);
-    let Some(words) = pairs::words(g).and_then(|count| words.get_mut(..count)) else { return };
     let finish = Finish::new(&op.epilogue, g.window.taps());
     for (image, out) in images(x, &mut y, [g.input, g.output]) {
         pairs::run(op, &finish, image, out, words);
@@ -66,7 +68,7 @@ pub(super) fn run(
     let g = &op.geometry;
     let (_, words, _) = bytemuck::pod_align_to_mut::<u8, i32>(scratch);
     let finish = Finish::new(&op.epilogue, g.window.taps());
-    if let Some(words) = pairs::words(g).and_then(|count| words.get_mut(..count))
+    if pairs::words(g).is_some_and(|[least, _]| words.len() >= least)
         && finish.short
         && finish.roomy
     {

@@ -138,6 +138,30 @@ pub(crate) const fn scratch(geometry: &Geometry, packing: u32) -> Option<usize> 
     }
 }
 
+/// Roughly the cycles of an image in `packing`; `None` where it does not serve the layer.
+pub(crate) fn cycles(geometry: &Geometry, packing: u32) -> Option<usize> {
+    match packing {
+        LANES => Some(lanes(geometry)?.cycles()),
+        WINOGRAD => Some(winograd(geometry)?.cycles()),
+        SEVENS => Some(sevens(geometry)?.cycles()),
+        QUADS => {
+            let (list, count) = phases(geometry)?;
+            Some(quads(geometry)?.cycles(&list[..count]))
+        }
+        _ => {
+            let (list, count) = phases(geometry)?;
+            let rows = list[0].rows.outputs;
+            // Rows of these forms are computed in twos.
+            let plan = planes(geometry, packing)?;
+            let rows = match plan.form {
+                Form::Twice | Form::Double | Form::Patch => rows.next_multiple_of(2),
+                _ => rows,
+            };
+            Some(plan.cycles(&list[..count]) * rows)
+        }
+    }
+}
+
 /// See [`Geometry::choose`].
 pub(crate) fn choose(
     geometry: &Geometry,

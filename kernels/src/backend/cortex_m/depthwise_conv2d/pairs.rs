@@ -29,11 +29,11 @@ pub(in crate::backend::cortex_m) const CHANNELS: usize = 4;
 /// Words of a channel: two per column of weights, bias, mantissa, offset, right shift.
 pub(in crate::backend::cortex_m) const WORDS: usize = 2 * TAPS + 4;
 
-/// Words that planes and weights of the channels at a time may have: a third of the bytes of
-/// the input, which is what else lies in memory, within these bounds.
+/// Words that are wanted for planes and weights of the channels at a time: a third of the bytes
+/// of the input, which is what else lies in memory, within these bounds.
 const BUDGET: [usize; 2] = [256, 1024];
 /// Cells of a map below which the work per channel outweighs what is saved.
-const LEAST: usize = 9;
+const LEAST: usize = 5;
 
 /// Columns of a plane, padding included.
 const fn cells(g: &Conv2dGeometry) -> usize {
@@ -45,24 +45,28 @@ const fn four(g: &Conv2dGeometry) -> usize {
     2 * CHANNELS * cells(g) + CHANNELS * WORDS
 }
 
-/// Fours of channels at a time, about as many in each pass.
-const fn at_once(g: &Conv2dGeometry) -> usize {
+/// Fours of channels at a time in `words`, about as many in each pass; one where there is no room.
+const fn at_once(g: &Conv2dGeometry, words: usize) -> usize {
+    let (fours, most) = (g.input.c / CHANNELS, words / four(g));
+    fours.div_ceil(fours.div_ceil(if most == 0 { 1 } else { most }))
+}
+
+/// Words of [`BUDGET`].
+const fn budget(g: &Conv2dGeometry) -> usize {
     let [least, most] = BUDGET;
     let third = g.input.h * g.input.row() / 3 / size_of::<i32>();
-    let budget = if third < least {
+    if third < least {
         least
     } else if third > most {
         most
     } else {
         third
-    };
-    let (fours, most) = (g.input.c / CHANNELS, budget / four(g));
-    fours.div_ceil(fours.div_ceil(if most == 0 { 1 } else { most }))
+    }
 }
 
-/// Words of scratch; `None` for windows that are not 3 × 3 of stride 1 or 2, fewer than four
-/// channels, a depth multiplier, or small maps.
-pub(super) const fn words(g: &Conv2dGeometry) -> Option<usize> {
+/// Words of scratch, at least and as wanted; `None` for windows that are not 3 × 3 of stride 1
+/// or 2, fewer than four channels, a depth multiplier, or small maps.
+pub(super) const fn words(g: &Conv2dGeometry) -> Option<[usize; 2]> {
     const fn plain(axis: &Axis, stride: usize) -> bool {
         axis.kernel == TAPS && axis.stride == stride && stride <= 2 && axis.dilation == 1
     }
@@ -73,7 +77,7 @@ pub(super) const fn words(g: &Conv2dGeometry) -> Option<usize> {
         && g.input.c >= CHANNELS
         && g.output.w >= 2
         && g.output.h * g.output.w >= LEAST;
-    if fits { Some(at_once(g) * four(g)) } else { None }
+    if fits { Some([four(g), at_once(g, budget(g)) * four(g)]) } else { None }
 }
 
 /// Neighbouring fours of channels over an image.
@@ -113,7 +117,8 @@ impl Rows<'_> {
     }
 }
 
-/// One image; `scratch` has [`words`], and `finish` is short and roomy.
+/// One image; `scratch` has the least of [`words`], the more of them the more channels run
+/// together; `finish` is short and roomy.
 pub(super) fn run(
     op: &DepthwiseConv2d<'_, i8>,
     finish: &Finish<'_>,
@@ -122,8 +127,9 @@ pub(super) fn run(
     scratch: &mut [i32],
 ) {
     let g = &op.geometry;
-    let fours = at_once(g);
-    let (planes, weights) = scratch.split_at_mut(fours * 2 * CHANNELS * cells(g));
+    let fours = at_once(g, scratch.len());
+    let planes = fours * 2 * CHANNELS * cells(g);
+    let Some((planes, weights)) = scratch.split_at_mut_checked(planes) else { return };
     // Columns of padding stay as they are; the others are overwritten.
     fill_words(planes, i32::from(op.padding) & 0xffff | i32::from(op.padding) << 16);
     let (above, below) = planes.split_at_mut(fours * CHANNELS * cells(g));

@@ -9,7 +9,8 @@ use crate::ops::{Conv2dGeometry, DepthwiseConv2d};
 use crate::view::{View, ViewMut};
 use crate::window::{Padding, Window, Window2d};
 
-/// Over random weights and codes, on both.
+/// Over random weights and codes, on both; ours with as much scratch as it wants, and with less,
+/// as layers in bands have.
 fn compare(random: &mut Random, window: Window, [inputs, outputs]: [usize; 2], end: &End) {
     fn run<B: Backend>(op: &DepthwiseConv2d<'_, i8>, x: &[i8]) -> Vec<i8> {
         let g = *op.geometry();
@@ -24,8 +25,17 @@ fn compare(random: &mut Random, window: Window, [inputs, outputs]: [usize; 2], e
     let x = random.codes(g.input.count());
     let zero = random.next() as i8;
     let op = DepthwiseConv2d::<i8>::new(g, &weights, zero, end.requantize()).unwrap();
-    both(&format!("{g:?} {:?}", end.shifts), |ours| {
-        if ours { run::<CortexM>(&op, &x) } else { run::<Scalar>(&op, &x) }
+    let what = format!("{g:?} {:?}", end.shifts);
+    both(&what, |ours| if ours { run::<CortexM>(&op, &x) } else { run::<Scalar>(&op, &x) });
+    let most = <CortexM as Kernels<i8>>::depthwise_conv2d_scratch(&g);
+    let least = <CortexM as Kernels<i8>>::depthwise_conv2d_least(&g);
+    let bytes = random.range(least, most);
+    both(&what, |ours| match ours {
+        true => guarded(g.output.count(), bytes, |y, scratch| {
+            let (x, y) = (View::new(g.input, &x).unwrap(), ViewMut::new(g.output, y).unwrap());
+            CortexM::depthwise_conv2d(&op, x, y, scratch);
+        }),
+        false => run::<Scalar>(&op, &x),
     });
 }
 
