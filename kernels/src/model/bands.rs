@@ -303,6 +303,12 @@ impl Layer {
         let mut i = 0;
         while i < self.inputs.len() {
             let Slot { constant, span } = self.inputs[i];
+            // Element by element, an operand has as many elements as there are outputs; a broadcast
+            // alone would also do with a part of a larger tensor.
+            let alike = matches!(self.op, Op::BinaryI8(..) | Op::BinaryF32(..));
+            if alike && span.len != self.outputs[0].len {
+                return None;
+            }
             if span.len != 0 {
                 layer.inputs[i] = Slot { constant, span: cut(span, input, read) };
             }
